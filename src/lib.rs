@@ -1,0 +1,22 @@
+//! PyGaSe on a Rust core: a UDP game server and client that speak the PyGaSe wire protocol.
+//!
+//! The layers, each knowing only those before it:
+//!
+//! | module | owns | must not know |
+//! |---|---|---|
+//! | [`wire`] | bytes: header, package layouts, sequence arithmetic, msgpack | anything that lives |
+//! | [`connection`] | one peer: acknowledgements, round trip, congestion, events | sockets, clock, threads |
+//! | [`state`] | one replicated tree, the views of it, the replica of it | sockets, clock, threads |
+//! | [`endpoint`] | many peers: addresses, admission, host, schedule | sockets, clock, threads |
+//! | [`net`] | sockets, threads, the clock | Python |
+//! | `python` | PyO3 classes over all of this (feature `python`) | |
+//!
+//! Time is a [`std::time::Duration`] since an epoch of the caller's choosing and always an argument.
+
+pub mod connection;
+pub mod endpoint;
+pub mod net;
+#[cfg(feature = "python")]
+mod python;
+pub mod state;
+pub mod wire;
