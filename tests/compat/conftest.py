@@ -96,6 +96,8 @@ class Session:
         self.server_thread = self.server.run_in_thread(event_wire=self.machine)
         poll(lambda: self.server.port)
         self.machine_thread = self.machine.run_game_loop_in_thread()
+        # A stop that comes before the first step goes unnoticed in 0.3.1.
+        poll(lambda: self.machine.game_time > 0)
         return self
 
     def join(self, client=None):
@@ -120,7 +122,9 @@ class Session:
         if self.server_thread.is_alive():
             self.server.shutdown()
             self.server_thread.join(DEADLINE)
-        alive = [thread.name for thread in (self.server_thread, *(c.thread for c in self.clients)) if thread.is_alive()]
+        self.machine_thread.join(DEADLINE)
+        threads = [self.server_thread, self.machine_thread, *(client.thread for client in self.clients)]
+        alive = [thread.name for thread in threads if thread.is_alive()]
         assert not alive, f"still running: {alive}"
 
 

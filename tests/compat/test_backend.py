@@ -294,6 +294,14 @@ class TestGameLoop:
         assert machine.game_time > 0
         assert store.get_game_state().ticks == ticks
 
+    @pytest.mark.ours
+    def test_stop_right_after_start(self):
+        machine = self.machine(lambda state, dt: {})
+        thread = machine.run_game_loop_in_thread()
+        assert machine.stop(timeout=5.0) is True
+        thread.join(10)
+        assert not thread.is_alive()
+
     def test_blocking(self, wait_for):
         machine = self.machine(lambda state, dt: {"ticks": state.ticks + 1}, ticks=0)
         thread = threading.Thread(target=machine.run_game_loop, kwargs={"interval": 0.01})
