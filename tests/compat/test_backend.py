@@ -487,7 +487,7 @@ class TestBackend:
         backend = pygase.Backend(GameState(game_status=1), lambda game_state, dt: time.sleep(0.005) or {})
         thread = threading.Thread(target=backend.run, kwargs={"hostname": "localhost", "port": free_port()})
         thread.start()
-        wait_for(lambda: backend.server.port)
+        wait_for(lambda: backend.server.port and backend.game_state_machine.game_time > 0)
         backend.shutdown()
         thread.join(10)
         assert not thread.is_alive()
