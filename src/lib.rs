@@ -20,3 +20,6 @@ pub mod net;
 mod python;
 pub mod state;
 pub mod wire;
+
+pub use connection::Connection;
+pub use wire::{Header, Package};
