@@ -146,10 +146,8 @@ class View:
         rate = self.rate_of_ticks
         figures.append(("ticks", "-" if rate is None else f"{rate:.1f} /s"))
         figures.append(("state", f"{size} bytes"))
-        # One bar of the sparkline for four frames.
-        return Scene(
-            players, chaser_id, countdown, catches, elapsed, seconds, figures, self.rtts[::-4][::-1], self.message
-        )
+        recent = self.rtts[::-4][::-1]  # one bar of the sparkline for four frames
+        return Scene(players, chaser_id, countdown, catches, elapsed, seconds, figures, recent, self.message)
 
     def package_rates(self):
         """Return (label, packages per second); the released PyGaSe does not count them."""
@@ -222,11 +220,12 @@ class Log:
         self.next_line = now + 1.0
         chaser = scene.players.get(scene.chaser_id, {}).get("name", "nobody")
         figures = ", ".join(f"{label} {value}" for label, value in scene.figures)
+        what = f"chaser {chaser}, catches {scene.catches}, {figures}"
         places = " ".join(
             "{name}({0:.0f},{1:.0f})".format(*player["position"], name=player["name"])
             for player in scene.players.values()
         )
-        print(f"{scene.elapsed:5.1f} s  chaser {chaser}, catches {scene.catches}, {figures}  {places}", flush=True)
+        print(f"{scene.elapsed:5.1f} s  {what}  {places}", flush=True)
 
     def pause(self):
         time.sleep(FRAME)

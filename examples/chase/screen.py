@@ -6,6 +6,7 @@ dots, eight to a character, so that movement looks smooth on a coarse grid.
 
 import collections
 import dataclasses
+import itertools
 import math
 import time
 
@@ -98,7 +99,7 @@ class Screen:
         dots = {}
         for player_id, trail in self.trails.items():
             points = list(trail)
-            for (at, here), (_, there) in zip(points, points[1:], strict=False):
+            for (at, here), (_, there) in itertools.pairwise(points):
                 fresh = now - at < TRAIL_SECONDS / 2
                 steps = max(1, round(math.dist(here, there)))
                 for step in range(steps):

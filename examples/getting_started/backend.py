@@ -46,7 +46,8 @@ def on_attack(x, y, game_state, client_address, **_):
     dragon = game_state.dragon
     distance = math.dist((x, y), dragon["position"])
     if dragon["health"] <= 0:
-        backend.server.dispatch_event("FEEDBACK", "the dragon is on the ground", 0, target_client=client_address)
+        text = "the dragon is on the ground"
+        backend.server.dispatch_event("FEEDBACK", text, 0, target_client=client_address)
         return {}
     if distance > ARROW_REACH:
         text = f"missed by {distance - ARROW_REACH:.1f}"
