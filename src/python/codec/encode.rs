@@ -245,7 +245,7 @@ impl Refusal {
                 place.push_str("...");
                 break;
             }
-            place += &match step {
+            let part = match step {
                 Step::Index(_) if key_of.is_some() => String::new(),
                 Step::Index(index) => format!("[{index}]"),
                 Step::Name(name) if place.is_empty() => name.clone(),
@@ -256,6 +256,7 @@ impl Refusal {
                     String::new()
                 }
             };
+            place.push_str(&part);
         }
         match (key_of, place.is_empty()) {
             (None, true) => String::new(),
