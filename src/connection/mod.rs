@@ -318,7 +318,8 @@ impl Connection {
     /// Gives up every event in flight or waiting: each callback hears of a timeout.
     pub fn abandon_events(&mut self) {
         self.fail_in_flight();
-        self.happened.extend(self.outgoing.drain().filter_map(|out| out.callback).map(ConnectionEvent::TimedOut));
+        self.happened
+            .extend(self.outgoing.drain().filter_map(|out| out.callback).map(ConnectionEvent::TimedOut));
     }
 
     /// Acknowledgement fields of the next header.
