@@ -10,7 +10,7 @@ pub mod msgpack;
 mod package;
 mod sqn;
 
-pub use error::WireError;
+pub use error::{MsgpackProblem, WireError};
 pub use header::{HEADER_SIZE, Header, PROTOCOL_ID};
 pub use package::{Body, Events, Kind, Package, PackageWriter};
 pub use sqn::{Sqn, arithmetic};

@@ -1,0 +1,140 @@
+//! Acknowledgements: what came from the other side, and what became of what was sent to it.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::CallbackId;
+use crate::wire::{Header, Sqn};
+
+/// How many numbers before the newest one a package can speak of.
+const WINDOW: i32 = 32;
+
+/// What a received number means to the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Newer than all before.
+    Newest,
+    /// Older than the newest, seen for the first time.
+    Older,
+    /// Seen before.
+    Duplicate,
+    /// Too old to tell.
+    Late,
+}
+
+/// The newest number received and which of the 32 before it were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiveWindow {
+    /// Newest number received; 0 = none yet.
+    pub newest: Sqn,
+    /// The most significant bit stands for the number before `newest`.
+    pub bitfield: u32,
+}
+
+impl ReceiveWindow {
+    /// What receiving `sequence` would mean, without taking note of it.
+    pub fn classify(&self, sequence: Sqn) -> Arrival {
+        let ahead = sequence.since(self.newest);
+        if self.newest == Sqn::ZERO || ahead > 0 {
+            Arrival::Newest
+        } else if ahead == 0 {
+            Arrival::Duplicate
+        } else if ahead < -WINDOW {
+            Arrival::Late
+        } else if self.bitfield & bit(-ahead) != 0 {
+            Arrival::Duplicate
+        } else {
+            Arrival::Older
+        }
+    }
+
+    /// Takes note of `sequence`. The package before a gap stays acknowledged (PyGaSe forgets it, which
+    /// makes its sender believe it lost).
+    pub fn receive(&mut self, sequence: Sqn) -> Arrival {
+        let arrival = self.classify(sequence);
+        let ahead = sequence.since(self.newest);
+        match arrival {
+            Arrival::Newest if self.newest == Sqn::ZERO => self.newest = sequence,
+            Arrival::Newest => {
+                self.bitfield = self.bitfield.checked_shr(ahead.unsigned_abs()).unwrap_or(0);
+                if ahead <= WINDOW {
+                    self.bitfield |= bit(ahead);
+                }
+                self.newest = sequence;
+            }
+            Arrival::Older => self.bitfield |= bit(-ahead),
+            Arrival::Duplicate | Arrival::Late => {}
+        }
+        arrival
+    }
+}
+
+/// The bit that stands for the number `behind` (1..=32) before the newest.
+const fn bit(behind: i32) -> u32 {
+    1 << (WINDOW - behind)
+}
+
+/// Whether `header` acknowledges `sequence`.
+fn acknowledges(header: Header, sequence: Sqn) -> bool {
+    match header.ack.since(sequence) {
+        0 => true,
+        behind @ 1..=WINDOW => header.ack_bitfield & bit(behind) != 0,
+        _ => false,
+    }
+}
+
+/// A package that is neither acknowledged nor lost yet.
+#[derive(Debug)]
+pub struct SentPackage {
+    /// Its number.
+    pub sequence: Sqn,
+    /// When it was sent.
+    pub at: Duration,
+    /// Whom to tell what became of it.
+    pub callbacks: Vec<CallbackId>,
+}
+
+/// Packages in flight, oldest first.
+#[derive(Debug, Default)]
+pub struct InFlight(VecDeque<SentPackage>);
+
+impl InFlight {
+    /// Remembers a package that goes out now.
+    pub fn push(&mut self, package: SentPackage) {
+        self.0.push_back(package);
+    }
+
+    /// Takes out what `header` acknowledges, oldest first.
+    pub fn acknowledge(&mut self, header: Header, mut acknowledged: impl FnMut(SentPackage)) {
+        let mut index = 0;
+        while let Some(package) = self.0.get(index) {
+            if header.ack.since(package.sequence) < 0 {
+                break;
+            }
+            if acknowledges(header, package.sequence) {
+                self.0.remove(index).into_iter().for_each(&mut acknowledged);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Takes out the oldest package if it was sent at `before` or earlier.
+    pub fn pop_sent_until(&mut self, before: Duration) -> Option<SentPackage> {
+        if self.0.front()?.at <= before { self.0.pop_front() } else { None }
+    }
+
+    /// When the oldest package was sent.
+    pub fn oldest(&self) -> Option<Duration> {
+        self.0.front().map(|package| package.at)
+    }
+
+    /// All packages in flight, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &SentPackage> {
+        self.0.iter()
+    }
+
+    /// Takes out everything, oldest first.
+    pub fn drain(&mut self) -> impl Iterator<Item = SentPackage> + '_ {
+        self.0.drain(..)
+    }
+}

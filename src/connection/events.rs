@@ -1,0 +1,93 @@
+//! Bounded queues of events, both ways.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{CallbackId, Config};
+
+/// Why an event was refused at the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError {
+    /// No package could ever carry it.
+    #[error(
+        "the event has {size} bytes, but an event in a package may have at most {limit}: send less, or share it as game state"
+    )]
+    TooLarge {
+        /// Its msgpacked size in bytes.
+        size: usize,
+        /// What fits into a package of this kind.
+        limit: usize,
+    },
+}
+
+/// An event that waits for a package.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// msgpacked; shared when one event goes to many.
+    pub(super) event: Arc<[u8]>,
+    pub(super) callback: Option<CallbackId>,
+}
+
+/// Events that wait for a package, bounded in number and bytes.
+#[derive(Debug, Default)]
+pub(super) struct OutgoingEvents {
+    queue: VecDeque<Outgoing>,
+    bytes: usize,
+}
+
+impl OutgoingEvents {
+    /// Queues an event; says whether there was room.
+    pub(super) fn push(&mut self, config: &Config, outgoing: Outgoing) -> bool {
+        let bytes = self.bytes + outgoing.event.len();
+        let room = self.queue.len() < config.max_waiting_events && bytes <= config.max_waiting_bytes;
+        if room {
+            self.bytes = bytes;
+            self.queue.push_back(outgoing);
+        }
+        room
+    }
+
+    /// Takes out the first event if `accept` takes its bytes.
+    pub(super) fn pop_if(&mut self, accept: impl FnOnce(&[u8]) -> bool) -> Option<Outgoing> {
+        if !accept(&self.queue.front()?.event) {
+            return None;
+        }
+        let outgoing = self.queue.pop_front()?;
+        self.bytes -= outgoing.event.len();
+        Some(outgoing)
+    }
+
+    pub(super) fn front_size(&self) -> Option<usize> {
+        self.queue.front().map(|outgoing| outgoing.event.len())
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Outgoing> + '_ {
+        self.bytes = 0;
+        self.queue.drain(..)
+    }
+}
+
+/// How much of the room for events that came in is taken.
+#[derive(Debug, Default)]
+pub(super) struct IncomingBudget {
+    events: usize,
+    bytes: usize,
+}
+
+impl IncomingBudget {
+    /// Takes room for events of the given sizes, all or none; says whether there was room.
+    pub(super) fn admit(&mut self, config: &Config, sizes: impl Iterator<Item = usize>) -> bool {
+        let (events, bytes) = sizes.fold((self.events, self.bytes), |(n, sum), size| (n + 1, sum + size));
+        let grows = events > self.events;
+        if grows && (events > config.max_waiting_events || bytes > config.max_waiting_bytes) {
+            return false;
+        }
+        (self.events, self.bytes) = (events, bytes);
+        true
+    }
+
+    pub(super) fn release(&mut self, size: usize) {
+        self.events = self.events.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
+    }
+}

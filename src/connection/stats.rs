@@ -1,0 +1,32 @@
+//! Counters of one connection: everything that was dropped has one.
+
+/// What a connection has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packages sent.
+    pub sent: u64,
+    /// Packages accepted.
+    pub received: u64,
+    /// Bytes sent.
+    pub bytes_sent: u64,
+    /// Bytes received, dropped datagrams included.
+    pub bytes_received: u64,
+    /// Own packages the other side acknowledged.
+    pub acknowledged: u64,
+    /// Own packages that were not acknowledged within the package timeout.
+    pub lost: u64,
+    /// Packages dropped because their number had come before.
+    pub duplicate: u64,
+    /// Packages dropped because they were more than 32 behind the newest.
+    pub late: u64,
+    /// Datagrams dropped because they were not packages.
+    pub malformed: u64,
+    /// Well-formed packages dropped because they acknowledge what was never sent.
+    pub implausible: u64,
+    /// Packages or events refused because a queue was full.
+    pub queue_full: u64,
+    /// Events received.
+    pub events_received: u64,
+    /// Events sent.
+    pub events_sent: u64,
+}
