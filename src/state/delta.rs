@@ -1,0 +1,266 @@
+//! Taking updates out of a [`Tree`]: what was written after a revision, oldest first, within a budget.
+//!
+//! Owns the bytes of an update and what they stand for. Who is sent them, and under which label, is the
+//! business of `view`; that they are made once for all views is the business of `store`.
+
+use super::merge::TIME_ORDER_SIZE;
+use super::nodeset::{Word, words};
+use super::tree::{NIL, NodeId, ROOT, Revision, Tree, Value};
+use crate::wire::limits::TO_DELETE_MSGPACK;
+use crate::wire::{Sqn, msgpack};
+
+/// What an update is to be made of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Span {
+    /// What has this revision or an older one is not in it.
+    pub(super) after: Revision,
+    /// What is newer than this is not in it.
+    pub(super) until: Revision,
+    /// Tombstones with this revision or an older one are not in it.
+    pub(super) graves_after: Revision,
+    /// The most bytes it may have, but for a single leaf,
+    pub(super) budget: usize,
+    /// which may have as many as this.
+    pub(super) hard_limit: usize,
+}
+
+/// An update and what it stands for.
+#[derive(Debug)]
+pub(super) struct Encoding {
+    /// The update; where it is live it ends with a time order to be set.
+    bytes: Box<[u8]>,
+    /// Everything after the span's beginning up to here is in it.
+    pub(super) upto: Revision,
+    /// Whether that is everything there was in the span.
+    pub(super) complete: bool,
+    /// How many leaves and markers are in it.
+    pub(super) entries: usize,
+    /// The nodes that exist where it was merged.
+    pub(super) made: Box<[Word]>,
+    /// The nodes that its markers delete.
+    pub(super) deleted: Box<[u64]>,
+    /// All dead nodes within what it covers: whoever merged it has none of them.
+    pub(super) dead: Box<[u64]>,
+}
+
+impl Encoding {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends the update, if it is a live one, under this label.
+    pub(super) fn write(&self, label: Sqn, out: &mut Vec<u8>) {
+        let (body, _) = self.bytes.split_at(self.bytes.len().saturating_sub(2));
+        out.extend_from_slice(body);
+        out.extend_from_slice(&label.value().to_be_bytes());
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// One key of the update that is being put together.
+struct Item {
+    node: NodeId,
+    delete: bool,
+    children: u32,
+    first: usize,
+    last: usize,
+    next: usize,
+}
+
+const NONE: usize = usize::MAX;
+
+/// Makes updates; keeps what it needs for that from one to the next.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    /// Where each node is in the update at hand, if the round is the present one.
+    places: Vec<(u64, usize)>,
+    round: u64,
+}
+
+impl Encoder {
+    /// An update of what is in the span. A tombstone counts only for those that `has` the node. With `live`
+    /// it ends with a time order.
+    pub(super) fn encode(
+        &mut self,
+        tree: &Tree,
+        span: Span,
+        has: &dyn Fn(u64) -> bool,
+        live: bool,
+    ) -> Encoding {
+        self.round += 1;
+        self.places.resize(tree.slots(), (0, NONE));
+        let root =
+            Item { node: ROOT, delete: false, children: live.into(), first: NONE, last: NONE, next: NONE };
+        let mut draft = Draft {
+            tree,
+            places: &mut self.places,
+            round: self.round,
+            items: vec![root],
+            path: Vec::new(),
+            size: 1 + if live { TIME_ORDER_SIZE } else { 0 },
+            entries: 0,
+        };
+        draft.place(ROOT, 0);
+        let (mut upto, mut complete) = (span.after, true);
+        let (mut deleted, mut dead) = (Vec::new(), Vec::new());
+        let mut id = tree.first_after(span.after);
+        while id != NIL && tree.node(id).revision <= span.until {
+            let node = tree.node(id);
+            tree.count_visit();
+            let is_dead = node.value == Value::Dead;
+            if !is_dead || (node.revision > span.graves_after && has(node.ordinal)) {
+                let target = if is_dead { tree.topmost(id) } else { id };
+                match draft.add(target, span) {
+                    Added::New if !tree.is_alive(target) => deleted.push(tree.node(target).ordinal),
+                    Added::New | Added::Before => {}
+                    Added::NoRoom => {
+                        complete = false;
+                        break;
+                    }
+                }
+            }
+            if is_dead && node.revision > span.graves_after {
+                dead.push(node.ordinal);
+            }
+            upto = node.revision;
+            id = tree.next_in_list(id);
+        }
+        if complete {
+            upto = upto.max(tree.revision().min(span.until));
+        }
+        let alive = draft.items.iter().skip(1).filter(|item| !item.delete);
+        Encoding {
+            made: words(alive.map(|item| tree.node(item.node).ordinal).collect()),
+            bytes: draft.finish(live),
+            upto,
+            complete,
+            entries: draft.entries,
+            deleted: deleted.into(),
+            dead: dead.into(),
+        }
+    }
+}
+
+enum Added {
+    New,
+    Before,
+    NoRoom,
+}
+
+/// An update that is being put together: the part of the tree that is in it.
+struct Draft<'a> {
+    tree: &'a Tree,
+    places: &'a mut [(u64, usize)],
+    round: u64,
+    items: Vec<Item>,
+    path: Vec<NodeId>,
+    size: usize,
+    entries: usize,
+}
+
+impl Draft<'_> {
+    fn place(&mut self, id: NodeId, index: usize) {
+        if let Some(place) = self.places.get_mut(id as usize) {
+            *place = (self.round, index);
+        }
+    }
+
+    fn placed(&self, id: NodeId) -> Option<usize> {
+        self.places.get(id as usize).filter(|place| place.0 == self.round).map(|place| place.1)
+    }
+
+    /// Adds a node with the path to it, unless it is in already or there is no room.
+    fn add(&mut self, target: NodeId, span: Span) -> Added {
+        let tree = self.tree;
+        self.path.clear();
+        let mut size = match &tree.node(target).value {
+            Value::Leaf(bytes) => bytes.len(),
+            Value::Map => 1,
+            Value::Dead => TO_DELETE_MSGPACK.len(),
+        };
+        let mut at = target;
+        let parent = loop {
+            if let Some(index) = self.placed(at) {
+                break index;
+            }
+            // Each map on the way has a header of one byte as long as it is alone in it.
+            size += tree.node(at).key.len() + usize::from(at != target);
+            self.path.push(at);
+            at = tree.node(at).parent;
+        };
+        if self.path.is_empty() {
+            return Added::Before;
+        }
+        let siblings = self.items.get(parent).map_or(0, |item| item.children);
+        size += header_size(siblings + 1) - header_size(siblings);
+        let room = if self.entries == 0 { span.hard_limit } else { span.budget };
+        if self.size + size > room.max(span.budget) {
+            return Added::NoRoom;
+        }
+        self.size += size;
+        self.entries += 1;
+        let mut parent = parent;
+        while let Some(id) = self.path.pop() {
+            parent = self.hang(id, parent);
+        }
+        Added::New
+    }
+
+    fn hang(&mut self, node: NodeId, parent: usize) -> usize {
+        let index = self.items.len();
+        let delete = !self.tree.is_alive(node);
+        self.items.push(Item { node, delete, children: 0, first: NONE, last: NONE, next: NONE });
+        self.place(node, index);
+        let last = self.items.get_mut(parent).map_or(NONE, |item| {
+            item.children += 1;
+            if item.first == NONE {
+                item.first = index;
+            }
+            std::mem::replace(&mut item.last, index)
+        });
+        if let Some(last) = self.items.get_mut(last) {
+            last.next = index;
+        }
+        index
+    }
+
+    fn finish(&self, live: bool) -> Box<[u8]> {
+        let mut out = Vec::with_capacity(self.size);
+        self.write(0, &mut out);
+        if live {
+            msgpack::write_time_order_fixed(&mut out, Sqn::ZERO);
+        }
+        debug_assert_eq!(out.len(), self.size, "the size is known before");
+        out.into()
+    }
+
+    /// Recurses no deeper than the tree is, which is no deeper than msgpack may be nested.
+    fn write(&self, index: usize, out: &mut Vec<u8>) {
+        let Some(item) = self.items.get(index) else { return };
+        let node = self.tree.node(item.node);
+        out.extend_from_slice(&node.key);
+        match &node.value {
+            Value::Leaf(bytes) => out.extend_from_slice(bytes),
+            Value::Dead => out.extend_from_slice(&TO_DELETE_MSGPACK),
+            Value::Map => {
+                msgpack::write_map_len(out, item.children);
+                let mut child = item.first;
+                while let Some(item) = self.items.get(child) {
+                    self.write(child, out);
+                    child = item.next;
+                }
+            }
+        }
+    }
+}
+
+fn header_size(entries: u32) -> usize {
+    match entries {
+        0..=15 => 1,
+        16..=0xffff => 3,
+        _ => 5,
+    }
+}

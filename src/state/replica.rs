@@ -1,0 +1,111 @@
+//! A client's copy of the state, filled by the packet path and drained by the game.
+//!
+//! Owns when an update counts and what the game has not seen yet.
+
+use super::delta::{Encoder, Span};
+use super::tree::{Revision, Tree};
+use crate::wire::msgpack;
+use crate::wire::{Sqn, WireError};
+
+/// A replica nobody pulls from keeps at most this many tombstones more than living nodes.
+const SPARE_TOMBSTONES: usize = 1024;
+
+/// A client's copy of the state.
+#[derive(Debug)]
+pub struct Replica {
+    tree: Tree,
+    encoder: Encoder,
+    time_order: Sqn,
+    /// Asked to be filled anew: what is there stays until the first update.
+    resync: bool,
+    /// The game has seen everything up to here,
+    pulled: Revision,
+    /// and this time order.
+    pulled_time_order: Sqn,
+    /// The game must forget what it has seen.
+    fresh: bool,
+}
+
+/// What changed in a [`Replica`] since the last time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pulled {
+    /// Whether what was pulled before is void.
+    pub fresh: bool,
+    /// The time order the replica is at.
+    pub time_order: Sqn,
+    /// The changes as one msgpack map of any size, without a time order.
+    pub update: Vec<u8>,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Replica {
+    /// A replica that holds nothing yet.
+    pub fn new() -> Self {
+        Self {
+            tree: Tree::unlimited(),
+            encoder: Encoder::default(),
+            time_order: Sqn::ZERO,
+            resync: false,
+            pulled: Revision::ZERO,
+            pulled_time_order: Sqn::ZERO,
+            fresh: false,
+        }
+    }
+
+    /// Merges an update if its time order is newer than what the replica holds; says whether it was.
+    pub fn apply(&mut self, update: &[u8]) -> Result<bool, WireError> {
+        let time_order = msgpack::update_time_order(update)?;
+        if !time_order.newer_than(self.time_order()) {
+            return Ok(false);
+        }
+        if self.resync {
+            self.resync = false;
+            self.tree = Tree::unlimited();
+            self.pulled = Revision::ZERO;
+            self.fresh = true;
+        }
+        self.tree.merge_checked(update)?;
+        self.time_order = time_order;
+        if self.tree.tombstones() > self.tree.len() + SPARE_TOMBSTONES {
+            self.tree.forget(self.tree.revision());
+            self.pulled = Revision::ZERO;
+            self.fresh = true;
+        }
+        Ok(true)
+    }
+
+    /// What to report to the server; 0 while everything is asked for.
+    pub fn time_order(&self) -> Sqn {
+        if self.resync { Sqn::ZERO } else { self.time_order }
+    }
+
+    /// Asks for everything again, from time order 0. What is there stays until the first update comes.
+    pub fn resync(&mut self) {
+        self.resync = self.time_order != Sqn::ZERO;
+    }
+
+    /// What changed since the last time, if anything did.
+    pub fn pull(&mut self) -> Option<Pulled> {
+        if self.pulled_time_order == self.time_order && !self.fresh {
+            return None;
+        }
+        let span = Span {
+            after: self.pulled,
+            until: Revision::MAX,
+            graves_after: if self.fresh { Revision::MAX } else { self.pulled },
+            budget: usize::MAX,
+            hard_limit: usize::MAX,
+        };
+        let changes = self.encoder.encode(&self.tree, span, &|_| true, false);
+        self.pulled = self.tree.revision();
+        self.pulled_time_order = self.time_order;
+        self.tree.forget(self.pulled);
+        let fresh = std::mem::take(&mut self.fresh);
+        Some(Pulled { fresh, time_order: self.time_order, update: changes.bytes().to_vec() })
+    }
+}
