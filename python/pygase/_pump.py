@@ -350,8 +350,7 @@ class Pump:
         elif kind == _core.NOTICE_QUALITY:
             logger.debug("quality of connection to %s is %s", connection.remote_address, payload)
         elif kind == _core.NOTICE_FAILED:
-            logger.error("the network thread failed: %s", payload)
-            self._finished = True
+            logger.error("failure in the core: %s", payload)
 
     def _handling(
         self, connection: Any, event_type: str, args: list[Any], kwargs: dict[str, Any]

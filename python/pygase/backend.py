@@ -47,8 +47,8 @@ class GameStateStore:
         initial_game_state: The state to begin with; an empty one by default.
 
     Raises:
-        TypeError: The initial state is no `GameState`, or a value in it cannot be sent; the message has the path
-            to it.
+        TypeError: The initial state is no `GameState`, or a value in it cannot be sent; the message has the
+            path to it.
     """
 
     _update_cache_size: int = 100
@@ -98,17 +98,19 @@ class GameStateStore:
             if not update > self._game_state:
                 self._remember(update)
                 return
-            time_order = Sqn(update.time_order)
-            shared = Sqn(self._mirror.time_order)
-            if not time_order > shared:
-                time_order = shared + 1
             try:
-                self._mirror.push(time_order, vars(update))
-            finally:
-                # A value that is too large does not keep the others, one that cannot be sent does.
-                if self._mirror.time_order == time_order:
-                    self._game_state._apply(time_order, vars(update))
-                    self._remember(update)
+                self._mirror.push(update.time_order, vars(update))
+            except OverflowError:
+                # A value too large for a package keeps back no other, a float too large to be sent does.
+                if not update.time_order > Sqn(self._mirror.time_order):
+                    self._take_over(update)
+                raise
+            self._take_over(update)
+
+    def _take_over(self, update: GameStateUpdate) -> None:
+        # The mirror has the last word: an idle server may have gone on numbering meanwhile.
+        self._game_state._apply(self._mirror.time_order, vars(update))
+        self._remember(update)
 
     def _push_changes(self, changes: dict[str, Any]) -> None:
         with self._lock:
@@ -133,6 +135,7 @@ class Server:
 
     Attributes:
         connections: The `ServerConnection` of each client by its address.
+        host_client: The address of the client that may shut the server down, or None.
         game_state_store: The store.
 
     Example:
@@ -146,24 +149,12 @@ class Server:
 
     def __init__(self, game_state_store: Any) -> None:
         self.connections: dict[Any, Any] = {}
+        self.host_client: Any = None
         self.game_state_store = game_state_store
         self._universal_event_handler = UniversalEventHandler()
         self._hostname: str | None = None
         self._port: int | None = None
-        self._host_client: Any = None
         self._session: ServerSession | None = None
-
-    @property
-    def host_client(self) -> Any:
-        """The address of the client that may shut the server down, or None."""
-        return self._host_client
-
-    @host_client.setter
-    def host_client(self, address: Any) -> None:
-        changed = address != self._host_client
-        self._host_client = address
-        if changed and self._session is not None:
-            self._session.set_host(address)
 
     @property
     def hostname(self) -> str | None:
@@ -345,8 +336,8 @@ class GameStateMachine:
         Args:
             event_type: The type of the events.
             event_handler_function: A function or coroutine function. Besides the arguments of the event it
-                gets the keyword arguments `game_state`, `dt` and `client_address`, and returns a dict of changes,
-                like `time_step`, or None.
+                gets the keyword arguments `game_state`, `dt` and `client_address`, and returns a dict of
+                changes, like `time_step`, or None.
 
         Raises:
             TypeError: The handler is not callable.
@@ -451,10 +442,13 @@ class GameStateMachine:
                     break
                 await self._step(game_state, dt, time.monotonic() + EVENT_SHARE * interval)
                 if blocking:
-                    await asyncio.sleep(0)
-                    dt = timer.wait()
+                    await asyncio.sleep(0)  # lets tasks of the handlers go on
+                    elapsed = timer.wait()
                 else:
-                    dt = await loop.run_in_executor(None, timer.wait)
+                    elapsed = await loop.run_in_executor(None, timer.wait)
+                if elapsed is None:
+                    break
+                dt = elapsed
         finally:
             timer.stop()
             self._thread = None

@@ -270,6 +270,8 @@ class ServerSession(Pump):
         elif kind == _core.NOTICE_SHUTDOWN:
             logger.info("The host client shuts down the server on %s.", self._address)
             self.finish()
+        elif kind == _core.NOTICE_CLOSED:
+            self.finish()
         elif kind == _core.NOTICE_FAILED:
             self.take_common(None, kind, payload)
         elif tag in self._connections:
@@ -280,18 +282,6 @@ class ServerSession(Pump):
             if kind == _core.NOTICE_EVENT:
                 payload[2]["client_address"] = connection.remote_address
             self.take_common(connection, kind, payload)
-
-    def set_host(self, address: Any) -> None:
-        """Give the right to shut the server down to another client, or to none.
-
-        Args:
-            address: The address of the client, or None.
-        """
-        for tag, connection in self._connections.items():
-            if connection.remote_address == address:
-                self._udp.set_host(tag)
-                return
-        self._udp.set_host(None)
 
     def stop(self) -> None:
         """Close the socket."""
