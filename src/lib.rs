@@ -9,6 +9,7 @@
 //! | [`state`] | one replicated tree, the views of it, the replica of it | sockets, clock, threads |
 //! | [`endpoint`] | many peers: addresses, admission, host, schedule | sockets, clock, threads |
 //! | [`net`] | sockets, threads, the clock | Python |
+//! | [`netsim`] | a network in memory, for tests | what datagrams mean |
 //! | `python` | PyO3 classes over all of this (feature `python`) | |
 //!
 //! Time is a [`std::time::Duration`] since an epoch of the caller's choosing and always an argument.
@@ -16,10 +17,12 @@
 pub mod connection;
 pub mod endpoint;
 pub mod net;
+pub mod netsim;
 #[cfg(feature = "python")]
 mod python;
 pub mod state;
 pub mod wire;
 
 pub use connection::Connection;
+pub use endpoint::{ClientConnection, ServerConnection};
 pub use wire::{Header, Package};

@@ -74,7 +74,7 @@ const fn bit(behind: i32) -> u32 {
 }
 
 /// Whether `header` acknowledges `sequence`.
-fn acknowledges(header: &Header, sequence: Sqn) -> bool {
+fn acknowledges(header: Header, sequence: Sqn) -> bool {
     match header.ack.since(sequence) {
         0 => true,
         behind @ 1..=WINDOW => header.ack_bitfield & bit(behind) != 0,
@@ -104,7 +104,7 @@ impl InFlight {
     }
 
     /// Takes out what `header` acknowledges, oldest first.
-    pub fn acknowledge(&mut self, header: &Header, mut acknowledged: impl FnMut(SentPackage)) {
+    pub fn acknowledge(&mut self, header: Header, mut acknowledged: impl FnMut(SentPackage)) {
         let mut index = 0;
         while let Some(package) = self.0.get(index) {
             if header.ack.since(package.sequence) < 0 {

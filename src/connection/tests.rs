@@ -55,6 +55,7 @@ fn acknowledgements_follow_the_recorded_traces() {
 }
 
 #[test]
+#[allow(clippy::float_cmp, reason = "recorded values, reached by the same operations")]
 fn congestion_follows_the_recorded_traces() {
     let config = Config::default();
     for trace in vectors("congestion_trace") {

@@ -1,1 +1,35 @@
-//! (to be written)
+//! Sockets, threads and the clock: the driver of the machines in [`crate::endpoint`].
+//!
+//! Owns every socket, every thread of the core and the only clock. Knows no Python and decides nothing about the
+//! protocol: datagrams and the time go into the machines, what comes out is sent or put into an [`Inbox`] for whoever
+//! runs handlers. Nothing from the network ends a loop here; what fails is counted.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`addresses`] | the addresses of this machine |
+//! | [`client`] | the one background thread of all clients, a task for each |
+//! | [`clock`] | the time |
+//! | `driver` | what the loops of servers and clients share |
+//! | [`error`] | what can go wrong at the caller |
+//! | [`inbox`] | what happened, on its way to the thread that runs handlers |
+//! | [`server`] | the thread of a server |
+//! | [`timer`] | the game loop's ticks |
+//! | [`udp`] | sockets, in batches where the platform has them |
+
+pub mod addresses;
+pub mod client;
+pub mod clock;
+mod driver;
+pub mod error;
+pub mod inbox;
+pub mod server;
+pub mod timer;
+pub mod udp;
+
+pub use addresses::local_addresses;
+pub use client::UdpClient;
+pub use error::NetError;
+pub use inbox::{ClientNotice, Inbox, Notice};
+pub use server::{ServerStats, UdpServer};
+pub use timer::{Tick, TickTimer};
+pub use udp::SocketStats;

@@ -80,6 +80,12 @@ impl View {
         }
     }
 
+    /// The same for a client that says it holds a state of that time order, which this server never sent: only
+    /// what is newer than that will be accepted.
+    pub fn starting_from(self, label: Sqn) -> Self {
+        Self { label, ..self }
+    }
+
     /// What the client does with deletions, as soon as that is known. Before the first update was written.
     pub fn set_kind(&mut self, kind: PeerKind) {
         self.kind = kind;
@@ -105,13 +111,12 @@ impl View {
         if label == self.label {
             return;
         }
-        if label == Sqn::ZERO {
-            self.start_afresh(label, store);
-        } else if label.newer_than(self.label) {
-            match self.issued.iter().position(|issued| issued.label == label) {
-                Some(index) => self.confirm(index),
-                None => self.start_afresh(label, store),
-            }
+        let issued = self.issued.iter().position(|issued| issued.label == label);
+        match issued {
+            Some(index) if label.newer_than(self.label) => self.confirm(index),
+            // The client's own count never goes back, and only its newest package reports: what is believed of
+            // it is wrong. It was asked to forget, or it speaks of another server, or somebody spoke in its name.
+            _ => self.start_afresh(label, store),
         }
     }
 

@@ -38,9 +38,8 @@ impl Header {
 
     /// Splits a datagram into its header and the rest.
     pub fn decode(datagram: &[u8]) -> Result<(Self, &[u8]), WireError> {
-        match datagram {
-            [p0, p1, p2, p3, ..] if [*p0, *p1, *p2, *p3] != PROTOCOL_ID => Err(WireError::ProtocolId),
-            [_, _, _, _, s0, s1, a0, a1, b0, b1, b2, b3, rest @ ..] => Ok((
+        match datagram.strip_prefix(&PROTOCOL_ID).ok_or(WireError::ProtocolId)? {
+            [s0, s1, a0, a1, b0, b1, b2, b3, rest @ ..] => Ok((
                 Self {
                     sequence: Sqn::new(u16::from_be_bytes([*s0, *s1])),
                     ack: Sqn::new(u16::from_be_bytes([*a0, *a1])),

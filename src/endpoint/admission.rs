@@ -1,0 +1,271 @@
+//! Strangers: an address becomes a connection when it has proven that it receives what it is sent.
+//!
+//! The first sequence number sent to an address is unpredictable, and a package that acknowledges it is
+//! the proof (compare RFC 9000, section 8.1). Until then an address costs one slot of a fixed table and
+//! is sent at most three bytes for each byte that came from it.
+
+use std::{
+    hash::Hasher,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use siphasher::sip::SipHasher13;
+
+use super::{Counters, HELLO};
+use crate::{
+    connection::{Arrival, ReceiveWindow},
+    wire::{Body, Header, Package, PackageWriter, Sqn},
+};
+
+/// Slots of the table, in buckets of [`WAYS`].
+const SLOTS: usize = 8192;
+/// Slots an address may take; the one that has been silent longest makes room.
+const WAYS: usize = 4;
+/// An unproven address from which nothing has come for this long is forgotten.
+const EXPIRY: Duration = Duration::from_secs(5);
+/// How many bytes an unproven address may be sent for each byte it sent (RFC 9000, section 8.1).
+const AMPLIFICATION: u64 = 3;
+/// Waits between answers; the last one repeats.
+const ANSWER_GAPS: [Duration; 4] = [
+    Duration::from_millis(50),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+];
+/// Bytes of events held for one address until it has proven itself.
+const HELD_PER_ADDRESS: usize = 2048;
+/// Bytes of events held for all addresses together.
+const HELD_IN_ALL: usize = 4 * 1024 * 1024;
+/// This many acknowledgements of numbers never sent silence an address for [`EXPIRY`].
+const MAX_WRONG_ACKS: u8 = 8;
+
+/// What is known of an address that has not proven itself.
+#[derive(Debug)]
+struct Stranger {
+    address: SocketAddr,
+    /// First number sent to it, or to be sent.
+    first: Sqn,
+    answers: u16,
+    next_answer: Duration,
+    heard: Duration,
+    bytes_in: u64,
+    bytes_out: u64,
+    /// What it acknowledged when it came: that of a server before us, no guess.
+    initial_ack: Sqn,
+    wrong_acks: u8,
+    window: ReceiveWindow,
+    time_order: Sqn,
+    hello: bool,
+    held: Vec<Box<[u8]>>,
+    held_bytes: usize,
+}
+
+impl Stranger {
+    /// Newest number sent to it.
+    fn last(&self) -> Sqn {
+        self.first.ahead(self.answers.saturating_sub(1))
+    }
+
+    fn was_sent(&self, sequence: Sqn) -> bool {
+        self.answers > 0 && (0..i32::from(self.answers)).contains(&self.last().since(sequence))
+    }
+}
+
+/// An address that has proven itself, and what it said before.
+#[derive(Debug)]
+pub(super) struct Proven {
+    /// Newest number sent to it.
+    pub(super) local_sequence: Sqn,
+    /// What came from it before the package that proved it.
+    pub(super) window: ReceiveWindow,
+    /// It is one of ours.
+    pub(super) hello: bool,
+    /// Events that came before the proof.
+    pub(super) held: Vec<Box<[u8]>>,
+}
+
+/// The table of addresses that have not proven themselves.
+#[derive(Debug)]
+pub(super) struct Admission {
+    slots: Vec<Option<Box<Stranger>>>,
+    secret: [u8; 16],
+    /// Makes first numbers differ when an address comes again.
+    drawn: u64,
+    held_in_all: usize,
+}
+
+impl Admission {
+    /// An empty table. `secret` must be unpredictable: first numbers derive from it.
+    pub(super) fn new(secret: [u8; 16]) -> Self {
+        Self {
+            slots: std::iter::repeat_with(|| None).take(SLOTS).collect(),
+            secret,
+            drawn: 0,
+            held_in_all: 0,
+        }
+    }
+
+    /// Takes in a package of `size` bytes from an address without a connection. Gives the proof if it is
+    /// one; may append an answer to `out`.
+    pub(super) fn receive(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        size: usize,
+        package: &Package<'_>,
+        counters: &mut Counters,
+        out: &mut Vec<u8>,
+    ) -> Option<Proven> {
+        counters.unproven += 1;
+        counters.unproven_bytes_in += size as u64;
+        let index = self.slot_for(now, from, package.header, counters);
+        let slot = self.slots.get_mut(index)?;
+        let stranger = slot.as_mut()?;
+        stranger.bytes_in += size as u64;
+        let recent = now.saturating_sub(stranger.heard) < EXPIRY;
+        stranger.heard = now;
+        if stranger.wrong_acks >= MAX_WRONG_ACKS {
+            if recent {
+                return None;
+            }
+            stranger.wrong_acks = 0;
+        }
+        let ack = package.header.ack;
+        if stranger.was_sent(ack) {
+            let stranger = slot.take()?;
+            self.held_in_all -= stranger.held_bytes;
+            return Some(Proven {
+                local_sequence: stranger.last(),
+                window: stranger.window,
+                hello: stranger.hello,
+                held: stranger.held,
+            });
+        }
+        if ack != Sqn::ZERO && ack != stranger.initial_ack {
+            stranger.wrong_acks += 1;
+            counters.wrong_acks += 1;
+            return None;
+        }
+        if let Body::Client { time_order } = package.body {
+            stranger.time_order = time_order;
+        }
+        stranger.hello |= ack == Sqn::ZERO && package.header.ack_bitfield == HELLO;
+        hold(stranger, package, &mut self.held_in_all, counters);
+        answer(now, stranger, counters, out);
+        None
+    }
+
+    /// The slot of `from`: the one it has, else a free one of its bucket, else that of the address that
+    /// has been silent longest.
+    fn slot_for(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        header: Header,
+        counters: &mut Counters,
+    ) -> usize {
+        let bucket = self.hash(from, 0) as usize % (SLOTS / WAYS) * WAYS;
+        let ways = bucket..bucket + WAYS;
+        let age = |index: &usize| match self.slots.get(*index).and_then(Option::as_ref) {
+            Some(stranger) if stranger.address == from => Duration::ZERO,
+            Some(stranger) => stranger.heard + Duration::from_nanos(2),
+            None => Duration::from_nanos(1),
+        };
+        let index = ways.min_by_key(age).unwrap_or(bucket);
+        self.drawn += 1;
+        let random = self.hash(from, self.drawn);
+        let Some(slot) = self.slots.get_mut(index) else { return index };
+        if let Some(stranger) = slot {
+            let expired = now.saturating_sub(stranger.heard) > EXPIRY;
+            if stranger.address == from && !expired {
+                return index;
+            }
+            self.held_in_all -= stranger.held_bytes;
+            counters.evicted += u64::from(!expired);
+        }
+        *slot = Some(Box::new(Stranger {
+            address: from,
+            first: first_number(header.ack, random),
+            answers: 0,
+            next_answer: now,
+            heard: now,
+            bytes_in: 0,
+            bytes_out: 0,
+            initial_ack: header.ack,
+            wrong_acks: 0,
+            window: ReceiveWindow::default(),
+            time_order: Sqn::ZERO,
+            hello: false,
+            held: Vec::new(),
+            held_bytes: 0,
+        }));
+        index
+    }
+
+    fn hash(&self, address: SocketAddr, nonce: u64) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.secret);
+        match address.ip() {
+            IpAddr::V4(ip) => hasher.write(&ip.octets()),
+            IpAddr::V6(ip) => hasher.write(&ip.octets()),
+        }
+        hasher.write_u16(address.port());
+        hasher.write_u64(nonce);
+        hasher.finish()
+    }
+}
+
+/// The first number to send to an address: anywhere for one that acknowledges nothing, ahead of what it
+/// has received for one that does (an original client dies of a number far behind).
+fn first_number(ack: Sqn, random: u64) -> Sqn {
+    match ack {
+        Sqn::ZERO => Sqn::new((random % 65_535 + 1) as u16),
+        ack => ack.ahead((random % 32_766 + 1) as u16),
+    }
+}
+
+/// Keeps the events of a package until the proof. A package whose events find no room counts as never
+/// received: it is not acknowledged.
+fn hold(stranger: &mut Stranger, package: &Package<'_>, held_in_all: &mut usize, counters: &mut Counters) {
+    if !matches!(stranger.window.classify(package.header.sequence), Arrival::Newest | Arrival::Older) {
+        return;
+    }
+    let bytes: usize = package.events().map(<[u8]>::len).sum();
+    if bytes > 0 && (stranger.held_bytes + bytes > HELD_PER_ADDRESS || *held_in_all + bytes > HELD_IN_ALL) {
+        counters.over_limit += 1;
+        return;
+    }
+    stranger.held_bytes += bytes;
+    *held_in_all += bytes;
+    stranger.held.extend(package.events().map(Box::from));
+    stranger.window.receive(package.header.sequence);
+}
+
+/// Appends an answer if one is due and paid for: a package with an update that carries the stranger's own
+/// time order and so changes nothing, under a number of its own.
+fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: &mut Vec<u8>) {
+    if now < stranger.next_answer {
+        return;
+    }
+    let start = out.len();
+    let header = Header {
+        sequence: stranger.first.ahead(stranger.answers),
+        ack: stranger.window.newest,
+        ack_bitfield: if stranger.hello { HELLO } else { stranger.window.bitfield },
+    };
+    let update = super::empty_update(stranger.time_order);
+    if PackageWriter::new(out, header, Body::Server { update: &update }).is_err() {
+        return;
+    }
+    let size = (out.len() - start) as u64;
+    if stranger.bytes_out + size > AMPLIFICATION * stranger.bytes_in {
+        out.truncate(start);
+        return;
+    }
+    let gap = ANSWER_GAPS.get(usize::from(stranger.answers)).or(ANSWER_GAPS.last());
+    stranger.next_answer = now + gap.copied().unwrap_or(EXPIRY);
+    stranger.answers = stranger.answers.saturating_add(1);
+    stranger.bytes_out += size;
+    counters.answers += 1;
+    counters.unproven_bytes_out += size;
+}

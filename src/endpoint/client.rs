@@ -1,0 +1,306 @@
+//! A client's connection to its server.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use super::{CLIENT_PREFIX, HELLO, MAX_CLIENT_EVENT, SHUTDOWN, datagram_limit, events_per_package};
+use crate::{
+    connection::{CallbackId, Config, Connection, DispatchError, Receipt, Status},
+    state::Replica,
+    wire::{Body, Header, Kind, Package, Sqn},
+};
+
+/// After this long without an answer the caller is told, once.
+const UNANSWERED: Duration = Duration::from_secs(1);
+/// After this long without an answer packages go out at [`SLOW_INTERVAL`] only.
+const EAGER: Duration = Duration::from_secs(5);
+/// Time between packages to a server that does not answer.
+const SLOW_INTERVAL: Duration = Duration::from_millis(200);
+/// After this long without a package the game state is asked for as a whole.
+const RESYNC_AFTER: Duration = Duration::from_secs(1);
+/// Time between packages to a server that was lost.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Probes from one port. A lower sequence number from the same port would kill an original server.
+const PROBES_PER_PORT: u32 = 3;
+/// How long a request for shutdown waits until the server is known to be there.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(1);
+/// Copies of the request for shutdown, and the time between them.
+const SHUTDOWN_COPIES: (u32, Duration) = (3, Duration::from_millis(50));
+
+/// What a client asks of its driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAction {
+    /// Go on from a new local port.
+    FreshPort,
+    /// Nothing has answered yet: tell the user. Said once for each [`ClientConnection::connect`].
+    Unanswered,
+    /// The connection has ended; nothing more will be sent.
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Running,
+    /// Waits until the server is known to be there, then asks it to stop.
+    ShuttingDown {
+        since: Duration,
+        copies: u32,
+    },
+    Closed,
+}
+
+/// A connection to a server, and the client's copy of the game state.
+///
+/// ```
+/// use std::time::Duration;
+/// use pygase::{ClientConnection, connection::Status, wire::{Body, Kind, Package, Sqn}};
+///
+/// let mut client = ClientConnection::default();
+/// client.connect(Duration::ZERO);
+/// assert_eq!(client.connection().status(), Status::Connecting);
+/// let mut datagram = Vec::new();
+/// assert!(client.poll_transmit(Duration::ZERO, &mut datagram));
+/// let package = Package::decode(Kind::Client, &datagram).unwrap();
+/// assert_eq!((package.header.sequence, package.body), (Sqn::new(1), Body::Client { time_order: Sqn::ZERO }));
+/// ```
+#[derive(Debug)]
+pub struct ClientConnection {
+    connection: Connection,
+    replica: Replica,
+    phase: Phase,
+    server_is_ours: bool,
+    next_send: Duration,
+    /// When the present attempt to reach the server began.
+    trying_since: Duration,
+    unanswered_said: bool,
+    /// Packages sent from this port since the server was lost.
+    probes: u32,
+    actions: VecDeque<ClientAction>,
+}
+
+impl Default for ClientConnection {
+    fn default() -> Self {
+        Self::new(Config::default())
+    }
+}
+
+impl ClientConnection {
+    /// A connection to nowhere yet, with an empty game state.
+    pub fn new(config: Config) -> Self {
+        Self {
+            connection: Connection::new(config),
+            replica: Replica::new(),
+            phase: Phase::Idle,
+            server_is_ours: false,
+            next_send: Duration::ZERO,
+            trying_since: Duration::ZERO,
+            unanswered_said: false,
+            probes: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// What it shares with every connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// What it shares with every connection.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// The client's copy of the game state.
+    pub fn replica_mut(&mut self) -> &mut Replica {
+        &mut self.replica
+    }
+
+    /// Whether the server is one of ours.
+    pub fn hello(&self) -> bool {
+        self.server_is_ours
+    }
+
+    /// Begins to send; the first package is due at once.
+    pub fn connect(&mut self, now: Duration) {
+        self.connection.restart(now);
+        self.connection.set_status(Status::Connecting);
+        self.phase = Phase::Running;
+        self.server_is_ours = false;
+        self.next_send = now;
+        self.trying_since = now;
+        self.unanswered_said = false;
+        self.probes = 0;
+    }
+
+    /// Ends the connection, at once or, with `shut_down_server`, after asking the server to stop.
+    pub fn disconnect(&mut self, now: Duration, shut_down_server: bool) {
+        match self.phase {
+            Phase::Running if shut_down_server => {
+                self.phase = Phase::ShuttingDown { since: now, copies: 0 };
+                self.next_send = now;
+            }
+            Phase::Idle | Phase::Running => self.close(),
+            Phase::ShuttingDown { .. } | Phase::Closed => {}
+        }
+    }
+
+    /// Queues a msgpacked event of at most [`MAX_CLIENT_EVENT`] bytes.
+    pub fn dispatch(&mut self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
+        self.connection.dispatch(event, callback, MAX_CLIENT_EVENT)?;
+        if self.phase == Phase::Closed {
+            self.connection.abandon_events();
+        }
+        Ok(())
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Takes in a datagram from the server's address.
+    pub fn handle_datagram(&mut self, now: Duration, datagram: &[u8]) {
+        if matches!(self.phase, Phase::Idle | Phase::Closed) {
+            return;
+        }
+        let stats = &mut self.connection.stats;
+        stats.bytes_received += datagram.len() as u64;
+        let mut package = match Package::decode(Kind::Server, datagram) {
+            Ok(package) if package.header.sequence != Sqn::ZERO => package,
+            _ => {
+                stats.malformed += 1;
+                return;
+            }
+        };
+        let first = self.connection.received.newest == Sqn::ZERO;
+        if package.header.ack.newer_than(self.connection.local_sequence) {
+            if !first {
+                stats.implausible += 1;
+                return;
+            }
+            // The server still speaks to whoever had this port before. Answering it sets that right.
+            package.header = Header { sequence: package.header.sequence, ..Header::default() };
+        }
+        if package.header.ack_bitfield == HELLO && (first || self.server_is_ours) {
+            self.server_is_ours = true;
+            package.header.ack_bitfield = 0;
+        }
+        let away = self.connection.silence(now) > RESYNC_AFTER;
+        if self.connection.receive(now, &package) == Receipt::Dropped {
+            return;
+        }
+        self.probes = 0;
+        if first {
+            // The answer proves our address: the sooner, the sooner there is a state.
+            self.next_send = now;
+        }
+        if away {
+            self.replica.resync();
+        }
+        if let Body::Server { update } = package.body
+            && self.replica.apply(update).is_err()
+        {
+            self.connection.stats.malformed += 1;
+        }
+    }
+
+    /// What became due by `now`.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        let was = self.connection.status();
+        self.connection.handle_timeout(now);
+        if was == Status::Connected && self.connection.status() == Status::Disconnected {
+            self.connection.abandon_events();
+            self.trying_since = now;
+        }
+        if self.phase == Phase::Running
+            && self.connection.status() == Status::Connecting
+            && !self.unanswered_said
+            && now.saturating_sub(self.trying_since) >= UNANSWERED
+        {
+            self.unanswered_said = true;
+            self.actions.push_back(ClientAction::Unanswered);
+        }
+    }
+
+    /// Appends a datagram for the server to `out`, if one is due; call it until it says no, then see to
+    /// [`Self::poll_action`] before anything is sent again.
+    pub fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) -> bool {
+        if now < self.next_send {
+            return false;
+        }
+        match self.phase {
+            Phase::Idle | Phase::Closed => false,
+            Phase::ShuttingDown { since, copies } if copies > 0 || self.server_is_there(now, since) => {
+                let (all, gap) = SHUTDOWN_COPIES;
+                out.extend_from_slice(SHUTDOWN);
+                self.phase = Phase::ShuttingDown { since, copies: copies + 1 };
+                self.next_send = now + gap;
+                if copies + 1 == all {
+                    self.close();
+                }
+                true
+            }
+            Phase::Running | Phase::ShuttingDown { .. } => self.write_package(now, out),
+        }
+    }
+
+    /// When [`Self::poll_transmit`] or [`Self::handle_timeout`] has something to do; `None` when never.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Idle | Phase::Closed => None,
+            Phase::Running | Phase::ShuttingDown { .. } => {
+                Some(self.next_send.min(self.connection.poll_timeout()))
+            }
+        }
+    }
+
+    /// What the driver is asked to do next.
+    pub fn poll_action(&mut self) -> Option<ClientAction> {
+        self.actions.pop_front()
+    }
+
+    fn write_package(&mut self, now: Duration, out: &mut Vec<u8>) -> bool {
+        let interval = match self.connection.status() {
+            Status::Disconnected => {
+                if self.probes >= PROBES_PER_PORT {
+                    self.actions.push_back(ClientAction::FreshPort);
+                    self.connection.restart(now);
+                    self.replica.resync();
+                    self.server_is_ours = false;
+                    self.probes = 0;
+                    return false;
+                }
+                self.probes += 1;
+                PROBE_INTERVAL
+            }
+            Status::Connecting if now.saturating_sub(self.trying_since) > EAGER => SLOW_INTERVAL,
+            Status::Connecting | Status::Connected => self.connection.interval(now),
+        };
+        let mut header =
+            Header { sequence: self.connection.local_sequence.next(), ..self.connection.acknowledgement() };
+        if header.ack == Sqn::ZERO {
+            header.ack_bitfield = HELLO;
+        }
+        let limit = datagram_limit(CLIENT_PREFIX, self.connection.next_event_size());
+        let body = Body::Client { time_order: self.replica.time_order() };
+        let events = events_per_package(self.server_is_ours);
+        let written = self.connection.write_package_with(now, header, body, limit, events, out).is_ok();
+        // An absolute grid: the interval holds on average, however late a turn comes.
+        let next = self.next_send + interval;
+        self.next_send = if next > now { next } else { now + interval };
+        written
+    }
+
+    /// Whether the server has shown that it receives what we send, or we have waited long enough.
+    fn server_is_there(&self, now: Duration, since: Duration) -> bool {
+        let connected = self.connection.status() == Status::Connected;
+        connected && self.connection.stats.acknowledged > 0 || now.saturating_sub(since) >= SHUTDOWN_WAIT
+    }
+
+    fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.connection.set_status(Status::Disconnected);
+        self.connection.abandon_events();
+        self.actions.push_back(ClientAction::Closed);
+    }
+}

@@ -1,0 +1,51 @@
+//! Counters of a server that belong to no connection: what strangers sent, what limits dropped.
+
+/// What an endpoint has seen so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams that came in.
+    pub datagrams: u64,
+    /// Dropped because they were no packages (from known and unknown addresses).
+    pub malformed: u64,
+    /// Packages from addresses that have not proven themselves.
+    pub unproven: u64,
+    /// Answers sent to such addresses.
+    pub answers: u64,
+    /// Bytes that came from such addresses.
+    pub unproven_bytes_in: u64,
+    /// Bytes sent to such addresses; at most three times what came.
+    pub unproven_bytes_out: u64,
+    /// Unproven entries that made room for another address.
+    pub evicted: u64,
+    /// Acknowledgements of numbers never sent, from unproven addresses.
+    pub wrong_acks: u64,
+    /// Dropped because a limit was reached.
+    pub over_limit: u64,
+    /// Packages from proven addresses that cannot belong to their session.
+    pub implausible: u64,
+    /// Addresses that have proven themselves.
+    pub proven: u64,
+    /// `shutdown` requests without permission, and `shut_me_down`.
+    pub shutdown_refused: u64,
+}
+
+impl Counters {
+    /// Every counter under the name users know it by.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("datagrams", self.datagrams),
+            ("malformed", self.malformed),
+            ("unproven", self.unproven),
+            ("answers", self.answers),
+            ("unproven_bytes_in", self.unproven_bytes_in),
+            ("unproven_bytes_out", self.unproven_bytes_out),
+            ("evicted", self.evicted),
+            ("wrong_acks", self.wrong_acks),
+            ("over_limit", self.over_limit),
+            ("implausible", self.implausible),
+            ("proven", self.proven),
+            ("shutdown_refused", self.shutdown_refused),
+        ]
+        .into_iter()
+    }
+}

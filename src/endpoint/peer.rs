@@ -1,0 +1,269 @@
+//! A client as its server sees it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
+use crate::{
+    connection::{CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
+    state::{PeerKind, Store, View},
+    wire::{Body, Package, Sqn, limits::TARGET_DATAGRAM},
+};
+
+/// What may be sent to a fresh connection before it has acknowledged two packages, in bytes; beyond it,
+/// packages carry no state.
+const EARLY_CREDIT: u64 = 4096;
+/// Acknowledged packages that lift the early credit.
+const EARLY_ACKS: u64 = 2;
+/// An event that would leave less than this for the state goes without it.
+const MIN_STATE_BUDGET: usize = 64;
+/// How old an acknowledged number may be, in packages: ten seconds at 45 packages per second.
+const MAX_ACK_AGE: i32 = 450;
+/// How far a number may jump ahead, at once and per second of silence.
+const MAX_JUMP: (f64, f64) = (64.0, 45.0);
+
+/// A connection to a client, and what the server knows of the client's game state.
+///
+/// Made by a [`ServerEndpoint`](super::ServerEndpoint) for an address that has proven itself, or by hand.
+///
+/// ```
+/// use pygase::{ServerConnection, connection::{Config, Status}, wire::{Sqn, msgpack}};
+///
+/// let mut connection = ServerConnection::new(Config::default(), Sqn::ZERO);
+/// connection.dispatch(msgpack::event("WELCOME", &[0x90], &[0x80]).into(), None).unwrap();
+/// assert_eq!(connection.connection().status(), Status::Disconnected);
+/// assert!(connection.dispatch(vec![0xc0; 2018].into(), None).is_err(), "at most 2017 bytes");
+/// ```
+#[derive(Debug)]
+pub struct ServerConnection {
+    /// Newest time order the client has reported.
+    pub last_client_time_order: Sqn,
+    connection: Connection,
+    /// `None` while no server drives this connection.
+    view: Option<View>,
+    hello: bool,
+    /// Set by a client that seems to have started anew on its old port: the newest number sent then.
+    restart_candidate: Option<Sqn>,
+    /// When the host asked for a shutdown, and how many packages came since.
+    shutdown_asked: Option<(Duration, u32)>,
+}
+
+/// Whether a datagram belongs to the session of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Belongs {
+    Yes,
+    No,
+    /// It proves that the client has started anew.
+    Restarted,
+}
+
+impl ServerConnection {
+    /// A connection that no server drives.
+    pub fn new(config: Config, last_client_time_order: Sqn) -> Self {
+        Self {
+            last_client_time_order,
+            connection: Connection::new(config),
+            view: None,
+            hello: false,
+            restart_candidate: None,
+            shutdown_asked: None,
+        }
+    }
+
+    /// What it shares with every connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// What it shares with every connection.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Whether the client is one of ours.
+    pub fn hello(&self) -> bool {
+        self.hello
+    }
+
+    /// Queues a msgpacked event of at most [`MAX_SERVER_EVENT`] bytes.
+    ///
+    /// For a client that has gone, `callback` hears of a timeout at once.
+    pub fn dispatch(&mut self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
+        self.connection.dispatch(event, callback, MAX_SERVER_EVENT)?;
+        if self.view.is_some() && self.connection.status() == Status::Disconnected {
+            self.connection.abandon_events();
+        }
+        Ok(())
+    }
+
+    /// Begins a session with a client that has proven its address and reports `time_order`.
+    pub(super) fn begin(&mut self, now: Duration, proven: Proven, time_order: Sqn, store: &Store) {
+        self.connection.restart(now);
+        self.connection.local_sequence = proven.local_sequence;
+        self.connection.received = proven.window;
+        self.connection.accept_held(now, proven.held);
+        self.hello = proven.hello;
+        self.restart_candidate = None;
+        self.shutdown_asked = None;
+        let kind = if proven.hello { PeerKind::Ours } else { PeerKind::Original };
+        self.view = Some(View::new(store, kind).starting_from(time_order));
+    }
+
+    /// Whether a package can be part of this session, judged by its header.
+    pub(super) fn belongs(&mut self, now: Duration, package: &Package<'_>) -> Belongs {
+        let header = &package.header;
+        let local = self.connection.local_sequence;
+        if header.ack == Sqn::ZERO {
+            // A client that acknowledges nothing has started anew, or is a fresh one.
+            self.restart_candidate.get_or_insert(local);
+            return Belongs::No;
+        }
+        if !(0..=MAX_ACK_AGE).contains(&local.since(header.ack)) {
+            return Belongs::No;
+        }
+        let ahead = header.sequence.since(self.connection.received.newest);
+        let (at_once, per_second) = MAX_JUMP;
+        let plausible = f64::from(ahead) <= at_once + per_second * self.connection.silence(now).as_secs_f64();
+        let late = ahead < -32;
+        match self.restart_candidate {
+            Some(base) if header.ack.newer_than(base) && (late || !plausible) => Belongs::Restarted,
+            _ if plausible => Belongs::Yes,
+            _ => Belongs::No,
+        }
+    }
+
+    /// Begins anew with a client that has, under the same address. Numbers to it go on as they were.
+    pub(super) fn begin_anew(&mut self, now: Duration, time_order: Sqn, store: &Store) {
+        let proven = Proven {
+            local_sequence: self.connection.local_sequence,
+            window: crate::connection::ReceiveWindow::default(),
+            hello: false,
+            held: Vec::new(),
+        };
+        self.begin(now, proven, time_order, store);
+    }
+
+    /// Takes in a package of this session.
+    pub(super) fn receive(&mut self, now: Duration, package: &Package<'_>, store: &Store) {
+        let receipt = self.connection.receive(now, package);
+        let Body::Client { time_order } = package.body else { return };
+        if receipt == Receipt::Newest {
+            self.restart_candidate = None;
+            self.last_client_time_order = time_order;
+            if let Some(view) = &mut self.view {
+                view.report(time_order, store);
+            }
+            if let Some((_, packages)) = &mut self.shutdown_asked {
+                *packages += 1;
+            }
+        }
+    }
+
+    /// Appends the next package to `out`. `scratch` is room to build the update in.
+    pub(super) fn write_package(
+        &mut self,
+        now: Duration,
+        store: &mut Store,
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) {
+        scratch.clear();
+        let Some(view) = &mut self.view else { return };
+        let stats = &self.connection.stats;
+        let early = stats.acknowledged < EARLY_ACKS && stats.bytes_sent >= EARLY_CREDIT;
+        let event = self.connection.next_event_size();
+        let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
+        match TARGET_DATAGRAM.checked_sub(taken) {
+            Some(budget) if budget >= MIN_STATE_BUDGET && !early => {
+                view.write_update(store, now, budget, scratch);
+            }
+            _ => view.empty_update(scratch),
+        }
+        if taken + scratch.len() > crate::wire::limits::MAX_DATAGRAM && event.is_some() {
+            // A value that cannot be split gives way to the event, and comes with the next package.
+            scratch.clear();
+            view.empty_update(scratch);
+        }
+        let limit = datagram_limit(SERVER_PREFIX + scratch.len(), event);
+        let body = Body::Server { update: scratch };
+        let events = events_per_package(self.hello);
+        if self.connection.write_package(now, body, limit, events, out).is_err() {
+            self.connection.stats.queue_full += 1;
+        }
+    }
+
+    /// Notes that the client asked for a shutdown.
+    pub(super) fn ask_shutdown(&mut self, now: Duration) {
+        self.shutdown_asked.get_or_insert((now, 0));
+    }
+
+    /// Whether a shutdown the client asked for is due: it said so and fell silent. `None` when it did not
+    /// fall silent, so that somebody else said so in its name.
+    pub(super) fn shutdown_due(&mut self, now: Duration) -> Option<bool> {
+        /// An original sends at most one more package after its request.
+        const MAX_PACKAGES_AFTER: u32 = 1;
+        const WAIT: Duration = Duration::from_millis(300);
+        let (asked, packages) = self.shutdown_asked?;
+        if packages > MAX_PACKAGES_AFTER {
+            self.shutdown_asked = None;
+            return Some(false);
+        }
+        (now.saturating_sub(asked) >= WAIT).then(|| {
+            self.shutdown_asked = None;
+            true
+        })
+    }
+
+    /// Revision up to which this client needs no tombstones.
+    pub(super) fn floor(&self) -> Option<crate::state::Revision> {
+        self.view.as_ref().map(View::floor)
+    }
+}
+
+/// A client and its address, shared by the endpoint that drives it and whoever handles its events.
+#[derive(Debug)]
+pub struct Peer {
+    /// Where its packages come from.
+    pub address: SocketAddr,
+    /// Unlike any other peer's of this process, never 0.
+    pub tag: u64,
+    connection: Mutex<ServerConnection>,
+    /// Somebody has been told that there are events to poll.
+    announced: AtomicBool,
+}
+
+impl Peer {
+    /// A peer that no server drives.
+    pub fn new(address: SocketAddr, connection: ServerConnection) -> Arc<Self> {
+        static NEXT_TAG: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Self {
+            address,
+            tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
+            connection: Mutex::new(connection),
+            announced: AtomicBool::new(false),
+        })
+    }
+
+    /// Its connection. Held for short sections only: the packet path waits for it.
+    pub fn lock(&self) -> MutexGuard<'_, ServerConnection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out everything that happened, oldest first.
+    pub fn take_events(&self, into: &mut Vec<ConnectionEvent>) {
+        let mut connection = self.lock();
+        self.announced.store(false, Ordering::Release);
+        into.extend(std::iter::from_fn(|| connection.connection.poll_event()));
+    }
+
+    /// Whether this is the first call since events were taken.
+    pub(super) fn announce(&self) -> bool {
+        !self.announced.swap(true, Ordering::AcqRel)
+    }
+}

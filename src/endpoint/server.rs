@@ -1,0 +1,357 @@
+//! A server: addresses, their admission, who is host, and whose turn it is to be sent a package.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Counters, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConnection, admission::Admission, peer::Belongs,
+    schedule::Wheel,
+};
+use crate::{
+    connection::{Config, Status},
+    state::Store,
+    wire::{Body, Kind, Package, Sqn},
+};
+
+/// How often tombstones that no client needs any more are cleared away.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a disconnected client is looked at.
+const IDLE_CHECK: Duration = Duration::from_secs(1);
+
+/// What a server may be told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ServerConfig {
+    /// Timing and limits of each connection.
+    pub connection: Config,
+    /// How many connections there may be.
+    pub max_connections: usize,
+    /// A connection from which nothing has come for this long is forgotten.
+    pub idle_removal: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { connection: Config::default(), max_connections: 16_384, idle_removal: Duration::from_secs(60) }
+    }
+}
+
+/// What happened at a server.
+#[derive(Clone, Debug)]
+pub enum ServerEvent {
+    /// An address has proven itself.
+    Connected(Arc<Peer>),
+    /// Something happened on a connection: take its events.
+    Ready(Arc<Peer>),
+    /// A connection was silent for too long and is forgotten.
+    Removed(Arc<Peer>),
+    /// Another client has host permission, or none.
+    Host(Option<Arc<Peer>>),
+    /// The host asked the server to shut down.
+    ShutdownRequested,
+}
+
+#[derive(Debug)]
+struct Entry {
+    peer: Arc<Peer>,
+    /// When its turn is. A turn that comes at another time is one that was moved.
+    turn: Duration,
+}
+
+/// Many clients.
+#[derive(Debug)]
+pub struct ServerEndpoint {
+    config: ServerConfig,
+    store: Arc<Mutex<Store>>,
+    admission: Admission,
+    entries: Vec<Option<Entry>>,
+    free: Vec<usize>,
+    by_address: HashMap<SocketAddr, usize>,
+    /// Peers of an earlier run, taken up again when their address proves itself again.
+    remembered: HashMap<SocketAddr, Arc<Peer>>,
+    host: Option<u64>,
+    wheel: Wheel,
+    due: VecDeque<usize>,
+    answers: VecDeque<(SocketAddr, Vec<u8>)>,
+    events: VecDeque<ServerEvent>,
+    next_sweep: Duration,
+    counters: Counters,
+    scratch: Vec<u8>,
+}
+
+impl ServerEndpoint {
+    /// A server without clients that shares `store`. `secret` must be unpredictable.
+    pub fn new(config: ServerConfig, store: Arc<Mutex<Store>>, secret: [u8; 16]) -> Self {
+        Self {
+            config,
+            store,
+            admission: Admission::new(secret),
+            entries: Vec::new(),
+            free: Vec::new(),
+            by_address: HashMap::new(),
+            remembered: HashMap::new(),
+            host: None,
+            wheel: Wheel::new(),
+            due: VecDeque::new(),
+            answers: VecDeque::new(),
+            events: VecDeque::new(),
+            next_sweep: Duration::ZERO,
+            counters: Counters::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Makes `peer`, known from an earlier run, the one that its address is taken up again with.
+    pub fn remember(&mut self, peer: Arc<Peer>) {
+        self.remembered.insert(peer.address, peer);
+    }
+
+    /// Takes in a datagram.
+    pub fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &[u8]) {
+        self.counters.datagrams += 1;
+        let known = self.by_address.get(&from).copied();
+        if datagram == SHUTDOWN || datagram == SHUT_ME_DOWN {
+            self.handle_shutdown(now, known, datagram);
+            return;
+        }
+        let package = match Package::decode(Kind::Client, datagram) {
+            Ok(package) if package.header.sequence != Sqn::ZERO => package,
+            _ => {
+                self.counters.malformed += 1;
+                if let Some(entry) = self.entry(known) {
+                    entry.peer.lock().connection_mut().stats.malformed += 1;
+                }
+                return;
+            }
+        };
+        match known {
+            Some(key) => self.handle_package(now, key, datagram.len(), &package),
+            None => self.handle_stranger(now, from, datagram.len(), &package),
+        }
+    }
+
+    /// Lets time pass: whose turn is it?
+    pub fn handle_timeout(&mut self, now: Duration) {
+        let Self { wheel, due, .. } = self;
+        wheel.pop_due(now, |key| due.push_back(key));
+        self.lock_store().tick_idle(now);
+        if now >= self.next_sweep {
+            self.next_sweep = now + SWEEP_INTERVAL;
+            self.sweep();
+        }
+    }
+
+    /// Appends a datagram to `out` and says where it goes; `None` when nothing is due.
+    pub fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        if let Some((to, answer)) = self.answers.pop_front() {
+            out.extend_from_slice(&answer);
+            return Some(to);
+        }
+        while let Some(key) = self.due.pop_front() {
+            let to = self.take_turn(now, key, out);
+            if to.is_some() {
+                return to;
+            }
+        }
+        None
+    }
+
+    /// When something is due next, if nothing comes in; `None` when never.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        if self.due.is_empty() && self.answers.is_empty() { self.wheel.next() } else { Some(Duration::ZERO) }
+    }
+
+    /// What happened next, oldest first.
+    pub fn poll_event(&mut self) -> Option<ServerEvent> {
+        self.events.pop_front()
+    }
+
+    /// Ends every session: the clients are disconnected, and events for them have timed out.
+    pub fn close(&mut self) {
+        for entry in std::mem::take(&mut self.entries).into_iter().flatten() {
+            let mut connection = entry.peer.lock();
+            connection.connection_mut().set_status(Status::Disconnected);
+            connection.connection_mut().abandon_events();
+            self.announce(&entry.peer, &connection);
+        }
+        self.by_address.clear();
+        self.due.clear();
+        self.host = None;
+    }
+
+    /// What was seen so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many clients have proven themselves and are not forgotten.
+    pub fn connections(&self) -> usize {
+        self.by_address.len()
+    }
+
+    /// The clients, in no order.
+    pub fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        self.entries.iter().flatten().map(|entry| &entry.peer)
+    }
+
+    fn entry(&self, key: Option<usize>) -> Option<&Entry> {
+        self.entries.get(key?)?.as_ref()
+    }
+
+    fn lock_store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle_shutdown(&mut self, now: Duration, known: Option<usize>, datagram: &[u8]) {
+        match self.entry(known) {
+            Some(entry) if datagram == SHUTDOWN && Some(entry.peer.tag) == self.host => {
+                entry.peer.lock().ask_shutdown(now);
+            }
+            _ => self.counters.shutdown_refused += 1,
+        }
+    }
+
+    fn handle_stranger(&mut self, now: Duration, from: SocketAddr, size: usize, package: &Package<'_>) {
+        let mut answer = Vec::new();
+        let proven = self.admission.receive(now, from, size, package, &mut self.counters, &mut answer);
+        if !answer.is_empty() {
+            self.answers.push_back((from, answer));
+        }
+        let Some(proven) = proven else { return };
+        if self.by_address.len() >= self.config.max_connections {
+            self.counters.over_limit += 1;
+            return;
+        }
+        let peer = self
+            .remembered
+            .remove(&from)
+            .unwrap_or_else(|| Peer::new(from, ServerConnection::new(self.config.connection, Sqn::ZERO)));
+        peer.lock().begin(now, proven, time_order(package), &self.lock_store());
+        let key = self.free.pop().unwrap_or(self.entries.len());
+        let entry = Some(Entry { peer: Arc::clone(&peer), turn: Duration::ZERO });
+        match self.entries.get_mut(key) {
+            Some(slot) => *slot = entry,
+            None => self.entries.push(entry),
+        }
+        self.by_address.insert(from, key);
+        self.counters.proven += 1;
+        self.events.push_back(ServerEvent::Connected(Arc::clone(&peer)));
+        if self.host.is_none() {
+            self.host = Some(peer.tag);
+            self.events.push_back(ServerEvent::Host(Some(peer)));
+        }
+        self.handle_package(now, key, size, package);
+    }
+
+    fn handle_package(&mut self, now: Duration, key: usize, size: usize, package: &Package<'_>) {
+        let Some(entry) = self.entries.get(key).and_then(Option::as_ref) else { return };
+        let peer = Arc::clone(&entry.peer);
+        let mut connection = peer.lock();
+        connection.connection_mut().stats.bytes_received += size as u64;
+        let was = connection.connection().status();
+        {
+            let store = self.lock_store();
+            match connection.belongs(now, package) {
+                Belongs::Yes => connection.receive(now, package, &store),
+                Belongs::Restarted => {
+                    connection.begin_anew(now, time_order(package), &store);
+                    connection.receive(now, package, &store);
+                }
+                Belongs::No => {
+                    connection.connection_mut().stats.implausible += 1;
+                    drop(store);
+                    self.counters.implausible += 1;
+                }
+            }
+        }
+        if was == Status::Disconnected && connection.connection().status() == Status::Connected {
+            if let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) {
+                entry.turn = Duration::ZERO;
+            }
+            self.due.push_back(key);
+        }
+        self.announce(&peer, &connection);
+    }
+
+    /// One turn of a connection: what timed out, then a package. Gives the address if one goes out.
+    fn take_turn(&mut self, now: Duration, key: usize, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        let entry = self.entries.get(key)?.as_ref()?;
+        if entry.turn > now {
+            return None;
+        }
+        let (peer, turn) = (Arc::clone(&entry.peer), entry.turn);
+        let mut connection = peer.lock();
+        let was = connection.connection().status();
+        connection.connection_mut().handle_timeout(now);
+        match connection.shutdown_due(now) {
+            Some(true) => self.events.push_back(ServerEvent::ShutdownRequested),
+            Some(false) => self.counters.shutdown_refused += 1,
+            None => {}
+        }
+        let connected = connection.connection().status() == Status::Connected;
+        if was == Status::Connected && !connected {
+            connection.connection_mut().abandon_events();
+        }
+        self.announce(&peer, &connection);
+        let next = if connected {
+            let mut scratch = std::mem::take(&mut self.scratch);
+            connection.write_package(now, &mut self.lock_store(), &mut scratch, out);
+            self.scratch = scratch;
+            let interval = connection.connection().interval(now);
+            // The first turn came at once; the second finds the emptiest slot, and the grid stays.
+            match turn {
+                Duration::ZERO => self.wheel.quietest(now, interval),
+                turn if turn + interval > now => turn + interval,
+                _ => now + interval,
+            }
+        } else if connection.connection().silence(now) >= self.config.idle_removal {
+            drop(connection);
+            self.remove(key, &peer);
+            return None;
+        } else {
+            now + IDLE_CHECK
+        };
+        if let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) {
+            entry.turn = next;
+        }
+        self.wheel.insert(key, next);
+        connected.then_some(peer.address)
+    }
+
+    fn announce(&mut self, peer: &Arc<Peer>, connection: &ServerConnection) {
+        if connection.connection().has_event() && peer.announce() {
+            self.events.push_back(ServerEvent::Ready(Arc::clone(peer)));
+        }
+    }
+
+    fn remove(&mut self, key: usize, peer: &Arc<Peer>) {
+        if let Some(slot) = self.entries.get_mut(key) {
+            *slot = None;
+            self.free.push(key);
+        }
+        self.by_address.remove(&peer.address);
+        self.events.push_back(ServerEvent::Removed(Arc::clone(peer)));
+        if self.host == Some(peer.tag) {
+            self.host = None;
+            self.events.push_back(ServerEvent::Host(None));
+        }
+    }
+
+    /// Clears away tombstones that no client needs any more.
+    fn sweep(&mut self) {
+        let floor = self.peers().filter_map(|peer| peer.lock().floor()).min();
+        let mut store = self.lock_store();
+        let newest = store.tree().revision();
+        store.forget(floor.unwrap_or(newest));
+    }
+}
+
+fn time_order(package: &Package<'_>) -> Sqn {
+    match package.body {
+        Body::Client { time_order } => time_order,
+        Body::Plain | Body::Server { .. } => Sqn::ZERO,
+    }
+}

@@ -1,0 +1,307 @@
+//! What happened, on its way from the threads of the core to the one that runs handlers.
+//!
+//! Owns a queue and the ways to wait for it: a condition for threads and, on Linux, an eventfd for event loops. Must
+//! not hold its lock over a call to the system.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::clock;
+use crate::endpoint::ServerEvent;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Notice {
+    /// To a server's peers.
+    Server(ServerEvent),
+    /// To a client.
+    Client(ClientNotice),
+    /// The thread of a server has ended: its socket is closed, and nothing comes after this.
+    Stopped,
+    /// A defect of the core: a panic was caught, with this message. The loop goes on.
+    Failed(String),
+}
+
+/// Something that happened to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientNotice {
+    /// The connection's queue has something. At most one of these waits.
+    Ready,
+    /// No answer so far; said once.
+    Unanswered,
+    /// The connection has ended: its socket is closed, and nothing comes after this.
+    Closed,
+}
+
+/// The queue of one server or client. Any thread may put in, one takes out.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    signal: Signal,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    notices: VecDeque<Notice>,
+    /// Whether a `ClientNotice::Ready` is in `notices`.
+    is_ready: bool,
+    is_closed: bool,
+}
+
+impl Queue {
+    fn push(&mut self, notice: Notice) {
+        if matches!(notice, Notice::Client(ClientNotice::Ready))
+            && std::mem::replace(&mut self.is_ready, true)
+        {
+            return;
+        }
+        self.notices.push_back(notice);
+    }
+}
+
+impl Inbox {
+    /// An empty one. Without an eventfd where the system gives none.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts in one notice. After [`Inbox::close`] it is dropped.
+    pub fn push(&self, notice: Notice) {
+        self.put(|queue| queue.push(notice));
+    }
+
+    /// Puts in all of `notices`, waking the other side once.
+    pub fn append(&self, notices: &mut Vec<Notice>) {
+        if !notices.is_empty() {
+            self.put(|queue| notices.drain(..).for_each(|notice| queue.push(notice)));
+        }
+    }
+
+    fn put(&self, fill: impl FnOnce(&mut Queue)) {
+        let mut queue = self.lock();
+        if queue.is_closed {
+            return;
+        }
+        let was_empty = queue.notices.is_empty();
+        fill(&mut queue);
+        drop(queue);
+        // Somebody who was woken for what is in it already will find this too.
+        if was_empty {
+            self.filled.notify_all();
+            self.signal.raise();
+        }
+    }
+
+    /// Waits until there is something to take, at most for `timeout`: whether there is. False at once when the inbox is
+    /// closed and empty.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let give_up = timeout.map(|timeout| clock::now().saturating_add(timeout));
+        let mut queue = self.lock();
+        while queue.notices.is_empty() && !queue.is_closed {
+            queue = match give_up {
+                None => self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(give_up) => {
+                    let left = give_up.saturating_sub(clock::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        !queue.notices.is_empty()
+    }
+
+    /// Moves everything there is to the end of `into`.
+    pub fn drain(&self, into: &mut Vec<Notice>) {
+        // Before the queue is emptied: what is put in from here on raises it again, or is taken now.
+        self.signal.lower();
+        let mut queue = self.lock();
+        queue.is_ready = false;
+        into.extend(queue.notices.drain(..));
+    }
+
+    /// Nothing more is taken in; whoever waits comes back. What is in it can still be taken.
+    pub fn close(&self) {
+        self.lock().is_closed = true;
+        self.filled.notify_all();
+        self.signal.raise();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// A file descriptor that is readable while there is something to take, for event loops; None where the platform
+    /// has none (and with the feature `portable-io`): a thread has to wait there. It belongs to the inbox.
+    pub fn as_raw_fd(&self) -> Option<i32> {
+        self.signal.as_raw_fd()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(target_os = "linux", not(feature = "portable-io")))]
+mod signal {
+    use std::os::fd::{AsRawFd, OwnedFd};
+
+    use rustix::event::{EventfdFlags, eventfd};
+
+    /// An eventfd: readable from `raise` to `lower`.
+    #[derive(Debug)]
+    pub(super) struct Signal(pub(super) Option<OwnedFd>);
+
+    impl Default for Signal {
+        fn default() -> Self {
+            Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok())
+        }
+    }
+
+    impl Signal {
+        // Neither can fail in a way that matters: a counter that is full is readable, one that is zero is not.
+        pub(super) fn raise(&self) {
+            let _ = self.0.as_ref().map(|fd| rustix::io::write(fd, &1_u64.to_ne_bytes()));
+        }
+
+        pub(super) fn lower(&self) {
+            let _ = self.0.as_ref().map(|fd| rustix::io::read(fd, &mut [0; 8]));
+        }
+
+        pub(super) fn as_raw_fd(&self) -> Option<i32> {
+            self.0.as_ref().map(AsRawFd::as_raw_fd)
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(feature = "portable-io"))))]
+mod signal {
+    /// Nothing an event loop could wait for.
+    #[derive(Debug, Default)]
+    pub(super) struct Signal;
+
+    #[allow(clippy::unused_self, reason = "the other platform's has something to do")]
+    impl Signal {
+        pub(super) fn raise(&self) {}
+
+        pub(super) fn lower(&self) {}
+
+        pub(super) fn as_raw_fd(&self) -> Option<i32> {
+            None
+        }
+    }
+}
+
+use signal::Signal;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    const READY: Notice = Notice::Client(ClientNotice::Ready);
+
+    fn drain(inbox: &Inbox) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        inbox.drain(&mut notices);
+        notices
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_in_order() {
+        let inbox = Inbox::new();
+        assert!(!inbox.wait(Some(Duration::ZERO)));
+        inbox.push(Notice::Failed("a".into()));
+        inbox.append(&mut vec![Notice::Client(ClientNotice::Unanswered), Notice::Stopped]);
+        assert!(inbox.wait(None));
+        assert!(matches!(
+            drain(&inbox).as_slice(),
+            [Notice::Failed(_), Notice::Client(ClientNotice::Unanswered), Notice::Stopped]
+        ));
+        assert!(!inbox.wait(Some(Duration::from_millis(1))));
+    }
+
+    #[test]
+    fn ready_waits_at_most_once() {
+        let inbox = Inbox::new();
+        for _ in 0..3 {
+            inbox.push(READY);
+        }
+        assert_eq!(drain(&inbox).len(), 1);
+        inbox.append(&mut vec![READY, Notice::Stopped, READY]);
+        assert_eq!(drain(&inbox).len(), 2);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_woken_and_misses_nothing() {
+        let inbox = Arc::new(Inbox::new());
+        let sender = thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || {
+                for _ in 0..10_000 {
+                    inbox.push(Notice::Stopped);
+                }
+            }
+        });
+        let mut got = 0;
+        while got < 10_000 {
+            assert!(inbox.wait(Some(Duration::from_secs(10))));
+            got += drain(&inbox).len();
+        }
+        sender.join().unwrap();
+    }
+
+    #[test]
+    fn closing_wakes_and_takes_nothing_more() {
+        let inbox = Arc::new(Inbox::new());
+        inbox.push(Notice::Stopped);
+        inbox.close();
+        inbox.push(Notice::Stopped);
+        assert!(inbox.wait(None));
+        assert_eq!(drain(&inbox).len(), 1);
+        assert!(inbox.is_closed());
+        assert!(!inbox.wait(None), "closed and empty");
+
+        let inbox = Arc::new(Inbox::new());
+        let waiting = thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || inbox.wait(None)
+        });
+        thread::sleep(Duration::from_millis(10));
+        inbox.close();
+        assert!(!waiting.join().unwrap());
+    }
+
+    #[cfg(all(target_os = "linux", not(feature = "portable-io")))]
+    #[test]
+    fn the_descriptor_is_readable_while_there_is_something() {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+        let inbox = Inbox::new();
+        assert!(inbox.as_raw_fd().is_some());
+        let readable = || {
+            let fd = inbox.signal.0.as_ref().unwrap();
+            let mut fds = [PollFd::new(fd, PollFlags::IN)];
+            poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+        };
+        assert!(!readable());
+        inbox.push(READY);
+        inbox.push(Notice::Stopped);
+        assert!(readable());
+        drain(&inbox);
+        assert!(!readable());
+        inbox.close();
+        assert!(readable());
+    }
+
+    #[cfg(not(all(target_os = "linux", not(feature = "portable-io"))))]
+    #[test]
+    fn there_is_no_descriptor() {
+        assert_eq!(Inbox::new().as_raw_fd(), None);
+    }
+}

@@ -1,0 +1,371 @@
+//! A server: one thread that drives a [`ServerEndpoint`] over one socket.
+//!
+//! Owns the thread and its runtime. Each turn receives what is there in batches, steps the endpoint, sends what is due
+//! in batches and puts what happened into the [`Inbox`]. Holds no lock over a call to the system; nothing but
+//! [`UdpServer::stop`] ends the loop.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as sync_mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{io, mem, process};
+
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use super::clock;
+use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, message, wait};
+use super::error::NetError;
+use super::inbox::{Inbox, Notice};
+use super::udp::{self, BATCH, Counters, Outbox, Received, SocketStats, UdpSocket};
+use crate::endpoint::{self, Peer, ServerConfig, ServerEndpoint};
+use crate::state::Store;
+
+/// What the thread of a server drives.
+trait Endpoint: Send + 'static {
+    fn handle_datagram(&mut self, now: Duration, from: SocketAddr, bytes: &[u8]);
+    fn handle_timeout(&mut self, now: Duration);
+    fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) -> Option<SocketAddr>;
+    fn poll_timeout(&self) -> Option<Duration>;
+    fn poll_notice(&mut self) -> Option<Notice>;
+    /// Ends every session.
+    fn close(&mut self);
+}
+
+impl Endpoint for ServerEndpoint {
+    fn handle_datagram(&mut self, now: Duration, from: SocketAddr, bytes: &[u8]) {
+        self.handle_datagram(now, from, bytes);
+    }
+
+    fn handle_timeout(&mut self, now: Duration) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        self.poll_transmit(now, out)
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        self.poll_timeout()
+    }
+
+    fn poll_notice(&mut self) -> Option<Notice> {
+        self.poll_event().map(Notice::Server)
+    }
+
+    fn close(&mut self) {
+        self.close();
+    }
+}
+
+/// What a server went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerStats {
+    /// Its socket.
+    pub socket: SocketStats,
+    /// Its endpoint: strangers and limits.
+    pub endpoint: endpoint::Counters,
+    /// How many clients have proven themselves and are not forgotten.
+    pub connections: usize,
+}
+
+impl ServerStats {
+    /// Every figure under the name users know it by.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let connections = ("connections", self.connections as u64);
+        self.socket.entries().chain(self.endpoint.entries()).chain([connections])
+    }
+}
+
+/// A server that runs, from [`UdpServer::start`] to [`UdpServer::stop`] (or until it is dropped).
+#[derive(Debug)]
+pub struct UdpServer {
+    shard: Shard<ServerEndpoint>,
+}
+
+impl UdpServer {
+    /// Starts a server on `host`:`port` (0 takes any free one). What happens goes into `inbox`. Peers of an earlier
+    /// run, `remembered`, are taken up again when they prove themselves again.
+    pub fn start(
+        host: &str,
+        port: u16,
+        config: ServerConfig,
+        store: Arc<Mutex<Store>>,
+        inbox: Arc<Inbox>,
+        remembered: Vec<Arc<Peer>>,
+    ) -> Result<Self, NetError> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(|e| {
+            NetError::from_io("get randomness for", host, port, io::Error::other(e.to_string()))
+        })?;
+        let mut endpoint = ServerEndpoint::new(config, store, secret);
+        for peer in remembered {
+            endpoint.remember(peer);
+        }
+        Self::start_endpoint(host, port, endpoint, inbox)
+    }
+
+    /// The same with an endpoint that is there already.
+    pub fn start_endpoint(
+        host: &str,
+        port: u16,
+        endpoint: ServerEndpoint,
+        inbox: Arc<Inbox>,
+    ) -> Result<Self, NetError> {
+        Ok(Self { shard: Shard::start(host, port, endpoint, inbox)? })
+    }
+
+    /// The address it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shard.address
+    }
+
+    /// Does `command` with the endpoint in the server's thread, before its next turn; false if it has stopped.
+    pub fn call(&self, command: impl FnOnce(&mut ServerEndpoint, Duration) + Send + 'static) -> bool {
+        self.shard.call(command)
+    }
+
+    /// What it went through, also after it has stopped.
+    pub fn stats(&self) -> ServerStats {
+        let asked = self.shard.query(|endpoint| (*endpoint.counters(), endpoint.connections()));
+        let (endpoint, connections) = asked.unwrap_or_default();
+        ServerStats { socket: self.shard.counters.snapshot(), endpoint, connections }
+    }
+
+    /// Stops it: every session ends, [`Notice::Stopped`] is the last notice, and the port is free when this returns.
+    pub fn stop(&self) {
+        self.shard.stop();
+    }
+}
+
+/// Something to be done in the thread of a server, between two turns.
+type Command<E> = Box<dyn FnOnce(&mut E, Duration) + Send>;
+
+/// A thread that drives an endpoint.
+#[derive(Debug)]
+struct Shard<E> {
+    address: SocketAddr,
+    counters: Arc<Counters>,
+    /// The process that has the thread: a forked child has a copy of this, but no thread.
+    process: u32,
+    state: Mutex<State<E>>,
+}
+
+#[derive(Debug)]
+enum State<E> {
+    Running {
+        /// Dropping it stops the thread.
+        commands: UnboundedSender<Command<E>>,
+        thread: JoinHandle<Option<E>>,
+    },
+    /// With what is left of the endpoint, unless its thread died.
+    Stopped(Option<E>),
+}
+
+impl<E: Endpoint> Shard<E> {
+    /// Binds here, so that the caller learns what is wrong with the address, and drives in a thread of its own.
+    fn start(host: &str, port: u16, endpoint: E, inbox: Arc<Inbox>) -> Result<Self, NetError> {
+        let failed = |action| move |source| NetError::Io { action, host: host.to_owned(), port, source };
+        let socket = udp::bind(host, port)?;
+        let address = socket.local_addr().map_err(failed("listen on"))?;
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(failed("start a runtime for"))?;
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let counters = Arc::new(Counters::default());
+        let driver = {
+            let _inside = runtime.enter();
+            Driver {
+                socket: UdpSocket::adopt(socket, BATCH).map_err(failed("listen on"))?,
+                endpoint,
+                commands: receiver,
+                outbox: Outbox::default(),
+                notices: Vec::new(),
+                failures: Failures::new(Arc::clone(&counters), Arc::clone(&inbox)),
+                alarm: Alarm::new(),
+                counters: Arc::clone(&counters),
+                inbox,
+            }
+        };
+        let drive = move || {
+            let inbox = Arc::clone(&driver.inbox);
+            let endpoint = catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run())));
+            // The driver is gone, and with it the socket: the port is free before anybody hears of it.
+            drop(runtime);
+            if let Err(panic) = &endpoint {
+                inbox.push(Notice::Failed(message(panic.as_ref())));
+            }
+            inbox.push(Notice::Stopped);
+            endpoint.ok()
+        };
+        let thread = thread::Builder::new().name("pygase-server".into()).spawn(drive);
+        let thread = thread.map_err(failed("start a thread for"))?;
+        let state = Mutex::new(State::Running { commands, thread });
+        Ok(Self { address, counters, process: std::process::id(), state })
+    }
+
+    /// Does `command` in the thread, soon; false if it has stopped.
+    fn call(&self, command: impl FnOnce(&mut E, Duration) + Send + 'static) -> bool {
+        match &*self.lock() {
+            State::Running { commands, .. } => commands.send(Box::new(command)).is_ok(),
+            State::Stopped(_) => false,
+        }
+    }
+
+    /// Asks the endpoint something, in its thread while it runs; None if it did not answer within a second.
+    fn query<T: Send + 'static>(&self, question: impl FnOnce(&E) -> T + Send + 'static) -> Option<T> {
+        if let State::Stopped(endpoint) = &*self.lock() {
+            return endpoint.as_ref().map(question);
+        }
+        let (answer, answered) = sync_mpsc::sync_channel(1);
+        self.call(move |endpoint, _| {
+            let _ = answer.send(question(endpoint));
+        });
+        answered.recv_timeout(Duration::from_secs(1)).ok()
+    }
+}
+
+impl<E> Shard<E> {
+    /// Ends the thread and waits for it; at once when it has ended before.
+    fn stop(&self) {
+        // Held while waiting, so that whoever else stops it waits too. The thread knows nothing of it.
+        let mut state = self.lock();
+        let State::Running { commands, thread } = mem::replace(&mut *state, State::Stopped(None)) else {
+            return;
+        };
+        if process::id() != self.process {
+            // The thread is the parent's, and so is what the channel would wake.
+            mem::forget((commands, thread));
+            return;
+        }
+        drop(commands);
+        *state = State::Stopped(thread.join().ok().flatten());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E> Drop for Shard<E> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the thread has.
+struct Driver<E> {
+    socket: UdpSocket,
+    endpoint: E,
+    commands: UnboundedReceiver<Command<E>>,
+    outbox: Outbox,
+    notices: Vec<Notice>,
+    failures: Failures,
+    alarm: Alarm,
+    counters: Arc<Counters>,
+    inbox: Arc<Inbox>,
+}
+
+impl<E: Endpoint> Driver<E> {
+    async fn run(mut self) -> E {
+        loop {
+            let is_busy = self.turn();
+            let Self { socket, endpoint, commands, failures, alarm, .. } = &mut self;
+            let deadline = failures.catch(|| endpoint.poll_timeout()).flatten();
+            match wait(commands, socket, failures, alarm, deadline, is_busy).await {
+                Wake::Turn => {}
+                Wake::Command(command) => {
+                    failures.catch(|| command(endpoint, clock::now()));
+                }
+                Wake::Stop => break,
+            }
+        }
+        // What the last commands wanted said goes out before the end.
+        self.send();
+        let endpoint = &mut self.endpoint;
+        self.failures.catch(|| endpoint.close());
+        self.tell();
+        self.endpoint
+    }
+
+    /// Receives, steps, sends, tells: whether there is more to do at once.
+    fn turn(&mut self) -> bool {
+        let is_full = self.receive();
+        let is_behind = self.send();
+        self.tell();
+        is_full || is_behind
+    }
+
+    fn receive(&mut self) -> bool {
+        if self.failures.pausing().is_some() {
+            return false;
+        }
+        for _ in 0..RECEIVES_PER_TURN {
+            let now = clock::now();
+            let Self { socket, endpoint, failures, counters, .. } = self;
+            let received = socket.receive(counters, |from, bytes| {
+                // One that brings a panic costs none of those that came with it.
+                failures.catch(|| endpoint.handle_datagram(now, from, bytes));
+            });
+            match received {
+                Received::Some => {}
+                Received::Nothing => return false,
+                Received::Failed => {
+                    failures.pause(now);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn send(&mut self) -> bool {
+        let now = clock::now();
+        let endpoint = &mut self.endpoint;
+        self.failures.catch(|| {
+            if endpoint.poll_timeout().is_some_and(|at| at <= now) {
+                endpoint.handle_timeout(now);
+            }
+        });
+        let mut sent = 0;
+        while sent < SENDS_PER_TURN {
+            let (endpoint, outbox) = (&mut self.endpoint, &mut self.outbox);
+            let filled = self.failures.catch(|| {
+                while outbox.len() < BATCH {
+                    let Some(to) = endpoint.poll_transmit(now, outbox.buffer()) else { return false };
+                    outbox.seal(to);
+                }
+                true
+            });
+            sent += self.outbox.len();
+            self.socket.send(&mut self.outbox, &self.counters);
+            match filled {
+                Some(true) => {}
+                Some(false) => return false,
+                None => {
+                    // Whatever is due is still due: not at once again.
+                    self.failures.pause(now);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn tell(&mut self) {
+        let (endpoint, notices) = (&mut self.endpoint, &mut self.notices);
+        self.failures.catch(|| {
+            while let Some(notice) = endpoint.poll_notice() {
+                notices.push(notice);
+            }
+        });
+        self.inbox.append(notices);
+    }
+}
+
+#[cfg(test)]
+#[path = "server/tests.rs"]
+mod tests;

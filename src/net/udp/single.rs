@@ -1,0 +1,53 @@
+//! Every platform: one datagram a call.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::{SockAddr, SockRef};
+use tokio::net::UdpSocket;
+
+use super::{BUFFER, Counters, Outbox, count_sent, widened};
+
+/// As many as are taken from the machines before they are sent; receiving brings one a call.
+pub(super) const BATCH: usize = 32;
+
+/// The buffer of a datagram.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    bytes: Box<[u8]>,
+}
+
+impl Receiver {
+    pub(super) fn new(_: usize) -> Self {
+        Self { bytes: vec![0; BUFFER].into_boxed_slice() }
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        mut handle: impl FnMut(SocketAddr, &[u8]),
+    ) -> io::Result<()> {
+        let (len, from) = socket.try_recv_from(&mut self.bytes)?;
+        handle(from, self.bytes.get(..len).unwrap_or_default());
+        Ok(())
+    }
+}
+
+/// Windows fails where others cut what is too long (WSAEMSGSIZE).
+pub(super) fn is_too_long(error: &io::Error) -> bool {
+    cfg!(windows) && error.raw_os_error() == Some(10040)
+}
+
+pub(super) fn send(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters: &Counters) {
+    // Straight to the system: the readiness tokio keeps is for those who wait until they may send.
+    let socket = SockRef::from(socket);
+    let mut is_full = false;
+    for (to, datagram) in outbox.iter() {
+        if is_full {
+            count_sent(counters, datagram.len(), Err(io::ErrorKind::WouldBlock.into()));
+            continue;
+        }
+        let to = SockAddr::from(if is_wide { widened(to) } else { to });
+        is_full = !count_sent(counters, datagram.len(), socket.send_to(datagram, &to).map(|_| ()));
+    }
+}

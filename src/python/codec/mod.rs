@@ -1,0 +1,48 @@
+//! Python objects from and to msgpack, in the exact encoding of the released PyGaSe.
+
+mod decode;
+mod encode;
+mod moment;
+
+use std::borrow::Cow;
+
+pub(crate) use decode::decode;
+pub(crate) use encode::encode;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+
+/// Returns the msgpack bytes of a value: None, bool, int, float, str, bytes, datetime, or lists, tuples and
+/// dicts of those.
+///
+/// Raises:
+///     TypeError: A value cannot be serialised; the message has the path to it.
+///     OverflowError: A float does not fit single precision.
+#[pyfunction]
+pub(crate) fn packb<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(value.py(), &encode(value, "")?))
+}
+
+/// Returns the value that msgpack bytes stand for; bytes after it are ignored.
+///
+/// Raises:
+///     DecodeError: The bytes are no msgpack, or not of the kinds that `packb` makes.
+#[pyfunction]
+pub(crate) fn unpackb<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    decode(data.py(), &bytes_of(data)?)
+}
+
+/// The bytes in a `bytes`, `bytearray` or `memoryview`.
+pub(crate) fn bytes_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        Ok(Cow::Borrowed(bytes.as_bytes()))
+    } else if let Ok(bytes) = data.cast::<PyByteArray>() {
+        Ok(Cow::Owned(bytes.to_vec()))
+    } else if data.is_instance_of::<PyMemoryView>() {
+        let bytes = data.py().get_type::<PyBytes>().call1((data,))?;
+        Ok(Cow::Owned(bytes.cast::<PyBytes>()?.as_bytes().to_vec()))
+    } else {
+        let kind = data.get_type().name()?;
+        Err(PyTypeError::new_err(format!("expected bytes, bytearray or memoryview, found {kind}")))
+    }
+}

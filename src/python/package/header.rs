@@ -1,0 +1,172 @@
+//! The first twelve bytes of every package.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyDict, PySlice, PyTuple, PyType};
+
+use crate::python::codec::bytes_of;
+use crate::python::shim;
+use crate::wire::{self, HEADER_SIZE};
+
+/// Sequence number of a package and what its sender has received.
+///
+/// Args:
+///     sequence: Number of the package, 1 to 65535, or 0 for none.
+///     ack: Newest sequence number that was received from the other side, or 0 for none.
+///     ack_bitfield: 32 characters '0' and '1', the first for `ack - 1`: which of those were received.
+#[pyclass(frozen, subclass, dict, weakref, module = "pygase._core")]
+#[derive(Debug, Default)]
+pub(crate) struct Header {
+    value: Mutex<wire::Header>,
+}
+
+impl Header {
+    /// What the wire layer knows it as.
+    pub(crate) fn value(&self) -> wire::Header {
+        *self.lock()
+    }
+
+    /// A header for Python.
+    pub(crate) fn wrap(value: wire::Header) -> Self {
+        Self { value: Mutex::new(value) }
+    }
+
+    // Never held while Python is called.
+    fn lock(&self) -> MutexGuard<'_, wire::Header> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Header {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(sequence, ack, ack_bitfield)")]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::default()
+    }
+
+    // Apart from `__new__`, so that a subclass can have arguments of its own.
+    #[pyo3(signature = (sequence, ack, ack_bitfield))]
+    fn __init__(
+        &self,
+        sequence: &Bound<'_, PyAny>,
+        ack: &Bound<'_, PyAny>,
+        ack_bitfield: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let value = wire::Header {
+            sequence: shim::from_sqn(sequence)?,
+            ack: shim::from_sqn(ack)?,
+            ack_bitfield: parse_bitfield(ack_bitfield)?,
+        };
+        *self.lock() = value;
+        Ok(())
+    }
+
+    /// Number of the package.
+    #[getter]
+    fn sequence<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        shim::to_sqn(py, self.value().sequence)
+    }
+
+    #[setter]
+    fn set_sequence(&self, sequence: &Bound<'_, PyAny>) -> PyResult<()> {
+        let sequence = shim::from_sqn(sequence)?;
+        self.lock().sequence = sequence;
+        Ok(())
+    }
+
+    /// Newest sequence number that was received from the other side.
+    #[getter]
+    fn ack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        shim::to_sqn(py, self.value().ack)
+    }
+
+    #[setter]
+    fn set_ack(&self, ack: &Bound<'_, PyAny>) -> PyResult<()> {
+        let ack = shim::from_sqn(ack)?;
+        self.lock().ack = ack;
+        Ok(())
+    }
+
+    /// Which of the 32 numbers before `ack` were received, as characters '0' and '1'.
+    #[getter]
+    fn ack_bitfield(&self) -> String {
+        format_bitfield(self.value().ack_bitfield)
+    }
+
+    #[setter]
+    fn set_ack_bitfield(&self, ack_bitfield: &Bound<'_, PyAny>) -> PyResult<()> {
+        let ack_bitfield = parse_bitfield(ack_bitfield)?;
+        self.lock().ack_bitfield = ack_bitfield;
+        Ok(())
+    }
+
+    /// Return the twelve bytes of the header.
+    fn to_bytearray<'py>(&self, py: Python<'py>) -> Bound<'py, PyByteArray> {
+        PyByteArray::new(py, &self.value().encode())
+    }
+
+    /// Return the tuple `(sequence, ack, ack_bitfield)`.
+    fn destructure<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>, String)> {
+        Ok((self.sequence(py)?, self.ack(py)?, self.ack_bitfield()))
+    }
+
+    /// Return the header of a datagram and what follows it.
+    ///
+    /// Raises:
+    ///     ProtocolIDMismatchError: The datagram does not begin with the PyGaSe protocol id.
+    ///     ValueError: The datagram is too short (the error is a `TypeError` as well).
+    #[classmethod]
+    fn deconstruct_datagram<'py>(
+        cls: &Bound<'py, PyType>,
+        datagram: &Bound<'py, PyAny>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let py = cls.py();
+        let (value, _) = wire::Header::decode(&bytes_of(datagram)?)?;
+        let header = if cls.is(py.get_type::<Self>()) {
+            Bound::new(py, Self::wrap(value))?.into_any()
+        } else {
+            cls.call1(Self::wrap(value).destructure(py)?)?
+        };
+        let length = isize::try_from(datagram.len()?)?;
+        Ok((header, datagram.get_item(PySlice::new(py, HEADER_SIZE.cast_signed(), length, 1))?))
+    }
+
+    fn __eq__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(that) = other.cast::<Self>() else { return Ok(false) };
+        Ok(other.is_instance(&slf.get_type())?
+            && slf.get().value() == that.get().value()
+            && slf.getattr("__dict__")?.eq(other.getattr("__dict__")?)?)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let wire::Header { sequence, ack, ack_bitfield } = slf.get().value();
+        let (name, sequence, ack) = (slf.get_type().name()?, sequence.value(), ack.value());
+        Ok(format!("{name}(sequence={sequence}, ack={ack}, ack_bitfield='{ack_bitfield:032b}')"))
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>, Bound<'py, PyAny>)> {
+        let arguments = slf.get().destructure(slf.py())?.into_pyobject(slf.py())?;
+        Ok((slf.get_type(), arguments, slf.getattr("__dict__")?))
+    }
+}
+
+/// A bitfield as Python has it.
+pub(crate) fn format_bitfield(bitfield: u32) -> String {
+    format!("{bitfield:032b}")
+}
+
+/// A bitfield from how Python has it.
+pub(crate) fn parse_bitfield(bitfield: &Bound<'_, PyAny>) -> PyResult<u32> {
+    let text = bitfield
+        .extract::<String>()
+        .map_err(|_| PyTypeError::new_err("the ack bitfield must be a str of 32 characters '0' and '1'"))?;
+    if text.len() != 32 || !text.bytes().all(|c| c == b'0' || c == b'1') {
+        return Err(PyValueError::new_err("the ack bitfield must have 32 characters '0' and '1'"));
+    }
+    Ok(text.bytes().fold(0, |bits, c| bits << 1 | u32::from(c == b'1')))
+}

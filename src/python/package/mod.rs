@@ -1,0 +1,10 @@
+//! `Header` and the three packages as Python sees them.
+//!
+//! They hold Python objects (events, an update) and put together what those give as bytes; layouts and
+//! checks are the wire layer's.
+
+mod header;
+mod packages;
+
+pub(crate) use header::Header;
+pub(crate) use packages::{ClientPackage, Package, ServerPackage};
