@@ -154,7 +154,7 @@ mod tests {
             for candidate in 60..=110_u16 {
                 let expected = candidate == 100 || candidate == 100 - behind;
                 assert_eq!(
-                    acknowledges(&speaking, Sqn::new(candidate)),
+                    acknowledges(speaking, Sqn::new(candidate)),
                     expected,
                     "{candidate}, bit {behind}"
                 );
@@ -169,8 +169,8 @@ mod tests {
             window.receive(Sqn::new(5));
             window.receive(Sqn::new(5 + gap));
             let told = header(window.newest.value(), window.bitfield);
-            assert_eq!(acknowledges(&told, Sqn::new(5)), gap <= 32, "gap of {gap}");
-            assert!((6..5 + gap).all(|missing| !acknowledges(&told, Sqn::new(missing))));
+            assert_eq!(acknowledges(told, Sqn::new(5)), gap <= 32, "gap of {gap}");
+            assert!((6..5 + gap).all(|missing| !acknowledges(told, Sqn::new(missing))));
         }
     }
 
