@@ -34,7 +34,8 @@ impl Server {
         let store = Arc::new(Mutex::new(Store::new(Sqn::new(1), STATE).unwrap()));
         let inbox = Arc::new(Inbox::new());
         let config = ServerConfig::default();
-        let driver = UdpServer::start(host, port, config, Arc::clone(&store), Arc::clone(&inbox))?;
+        let driver =
+            UdpServer::start(host, port, config, Arc::clone(&store), Arc::clone(&inbox), Vec::new())?;
         Ok(Self { driver, store, inbox, notices: Mutex::default() })
     }
 
