@@ -21,7 +21,7 @@ use crate::{
 /// Slots of the table, in buckets of [`WAYS`].
 const SLOTS: usize = 8192;
 /// Slots an address may take; the one that has been silent longest makes room.
-const WAYS: usize = 4;
+const WAYS: usize = 16;
 /// An unproven address from which nothing has come for this long is forgotten.
 const EXPIRY: Duration = Duration::from_secs(5);
 /// How many bytes an unproven address may be sent for each byte it sent (RFC 9000, section 8.1).
