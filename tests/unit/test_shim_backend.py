@@ -20,7 +20,10 @@ class Machine(GameStateMachine):
 
     def time_step(self, game_state, dt):
         self.seen.append((dt, game_state.is_paused(), self.game_time))
-        return {"n": len(self.seen), **({"game_status": GameStatus.PAUSED} if len(self.seen) == self.steps else {})}
+        return {
+            "n": len(self.seen),
+            **({"game_status": GameStatus.PAUSED} if len(self.seen) == self.steps else {}),
+        }
 
 
 def wait_for(condition, timeout=5.0):

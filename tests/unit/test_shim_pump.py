@@ -176,5 +176,3 @@ def test_ports_that_are_fine():
         check_port(port)
     with pytest.raises(ValueError, match=r"port 0 is not in the range 1\.\.65535"):
         check_port(0, lowest=1)
-
-
