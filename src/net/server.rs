@@ -100,7 +100,9 @@ impl UdpServer {
             NetError::from_io("get randomness for", host, port, io::Error::other(e.to_string()))
         })?;
         let mut endpoint = ServerEndpoint::new(config, store, secret);
-        remembered.into_iter().for_each(|peer| endpoint.remember(peer));
+        for peer in remembered {
+            endpoint.remember(peer);
+        }
         Self::start_endpoint(host, port, endpoint, inbox)
     }
 

@@ -280,10 +280,10 @@ impl PyClientConnection {
     /// What changed in the game state since the last call, or None: whether to forget what was there
     /// before, the time order, and a dict to merge.
     fn _pull_state<'py>(
-        slf: PyRef<'py, Self>,
+        slf: &Bound<'py, Self>,
         py: Python<'py>,
     ) -> PyResult<Option<(bool, u16, Bound<'py, PyAny>)>> {
-        let Core::Client(connection) = slf.as_super().core() else { return Ok(None) };
+        let Core::Client(connection) = slf.as_super().get().core() else { return Ok(None) };
         let pulled = lock(&connection).replica_mut().pull();
         let Some(pulled) = pulled else { return Ok(None) };
         Ok(Some((pulled.fresh, pulled.time_order.value(), codec::decode(py, &pulled.update)?)))
@@ -319,24 +319,24 @@ impl PyServerConnection {
     }
 
     #[getter]
-    fn last_client_time_order(slf: PyRef<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+    fn last_client_time_order<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match slf.as_super().core() {
+        match slf.as_super().get().core() {
             Core::Server(peer) => shim::to_sqn(py, peer.lock().last_client_time_order),
             Core::Plain(_) | Core::Client(_) => shim::to_sqn(py, Sqn::ZERO),
         }
     }
 
     #[setter]
-    fn set_last_client_time_order(slf: PyRef<'_, Self>, value: Option<u16>) {
-        if let Core::Server(peer) = slf.as_super().core() {
+    fn set_last_client_time_order(slf: &Bound<'_, Self>, value: Option<u16>) {
+        if let Core::Server(peer) = slf.as_super().get().core() {
             peer.lock().last_client_time_order = Sqn::new(value.unwrap_or_default());
         }
     }
 
     /// Makes this the object of a client that a running server knows.
-    fn _attach(slf: PyRef<'_, Self>, handle: &PyPeerHandle) {
-        *lock(&slf.as_super().core) = Core::Server(Arc::clone(&handle.0));
+    fn _attach(slf: &Bound<'_, Self>, handle: &PyPeerHandle) {
+        *lock(&slf.as_super().get().core) = Core::Server(Arc::clone(&handle.0));
     }
 }
 

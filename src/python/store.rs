@@ -14,9 +14,6 @@ use crate::{
     wire::Sqn,
 };
 
-/// A state without any attribute, msgpacked.
-const EMPTY_MAP: [u8; 1] = [0x80];
-
 /// Mirror of a game state, shared with the threads that send it.
 #[pyclass(frozen, name = "Store", module = "pygase._core")]
 pub(super) struct PyStore {
@@ -30,8 +27,7 @@ impl PyStore {
     #[new]
     fn new(py: Python<'_>, time_order: u16, state: &Bound<'_, PyDict>) -> PyResult<Self> {
         let bytes = codec::encode(state.as_any(), "")?;
-        let mut store = Store::new(Sqn::new(time_order), &EMPTY_MAP)?;
-        let merged = py.detach(|| store.replace(clock::now(), Sqn::new(time_order), &bytes))?;
+        let (store, merged) = py.detach(|| Store::load(Sqn::new(time_order), &bytes))?;
         let mirror = Self { store: Arc::new(Mutex::new(store)), reported: Mutex::default() };
         mirror.report(&merged)?;
         Ok(mirror)
