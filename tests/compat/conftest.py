@@ -104,14 +104,16 @@ class Session:
         client = client or pygase.Client()
         client.thread = client.connect_in_thread(self.server.port, self.server.hostname)
         self.clients.append(client)
+        count = len(self.clients)
         poll(lambda: client.connection is not None and is_connected(client.connection))
         poll(lambda: self.state_of(client).get("world"))
+        poll(lambda: len(self.server.connections) >= count)
         return client
 
     @staticmethod
     def state_of(client):
         with client.access_game_state() as game_state:
-            return {key: value for key, value in vars(game_state).items()}
+            return {**vars(game_state), "time_order": game_state.time_order}
 
     def stop(self):
         for client in self.clients:

@@ -29,7 +29,10 @@ class TestStore:
     def test_wrong_initial_state(self, value):
         with pytest.raises(TypeError) as error:
             pygase.GameStateStore(value)
-        assert str(error.value) == f"'initial_game_state' should be of type 'GameState', not '{type(value).__name__}'."
+        assert (
+            str(error.value)
+            == f"'initial_game_state' should be of type 'GameState', not '{type(value).__name__}'."
+        )
 
     def test_push_update(self):
         state = GameState(1, a={"x": 1})
@@ -122,7 +125,9 @@ class TestServer:
 
     def test_blocking_run(self, wait_for):
         server = pygase.Server(pygase.GameStateStore())
-        thread = threading.Thread(target=server.run, kwargs={"hostname": "localhost", "port": 0, "event_wire": None})
+        thread = threading.Thread(
+            target=server.run, kwargs={"hostname": "localhost", "port": 0, "event_wire": None}
+        )
         thread.start()
         wait_for(lambda: server.port)
         server.shutdown()
@@ -207,7 +212,9 @@ class TestServer:
     def test_any_object_can_stand_for_a_connection(self):
         seen = []
         server = pygase.Server(pygase.GameStateStore())
-        one, two = (SimpleNamespace(dispatch_event=lambda *args, who=who: seen.append((who, args))) for who in (1, 2))
+        one, two = (
+            SimpleNamespace(dispatch_event=lambda *args, who=who: seen.append((who, args))) for who in (1, 2)
+        )
         server.connections = {("a", 1): one, ("b", 2): two}
         server.dispatch_event("NEWS", 5)
         assert [who for who, _ in seen] == [1, 2]
@@ -220,7 +227,9 @@ class TestServer:
     def test_a_retry_goes_only_to_who_timed_out(self):
         seen = []
         server = pygase.Server(pygase.GameStateStore())
-        one, two = (SimpleNamespace(dispatch_event=lambda *args, who=who: seen.append((who, args))) for who in (1, 2))
+        one, two = (
+            SimpleNamespace(dispatch_event=lambda *args, who=who: seen.append((who, args))) for who in (1, 2)
+        )
         server.connections = {("a", 1): one, ("b", 2): two}
         server.dispatch_event("NEWS", retries=1)
         result = seen[1][1][2]()
@@ -334,7 +343,9 @@ class TestGameLoop:
         assert sum(dt for _, dt in steps[1:51]) == pytest.approx(end - start, abs=0.05)
 
     def test_updates_reach_the_state(self, wait_for):
-        machine = self.machine(lambda state, dt: {"a": {"x": 1}, "gone": TO_DELETE} if hasattr(state, "gone") else {}, gone=1)
+        machine = self.machine(
+            lambda state, dt: {"a": {"x": 1}, "gone": TO_DELETE} if hasattr(state, "gone") else {}, gone=1
+        )
         store = machine._game_state_store
         thread = machine.run_game_loop_in_thread()
         wait_for(lambda: getattr(store.get_game_state(), "a", None) == {"x": 1})
@@ -406,11 +417,15 @@ class TestGameLoop:
     def test_updates_of_one_tick_merge_deeply(self, wait_for):
         """0.3.1 lets the last handler of a tick overwrite the others' top-level keys."""
         machine = self.machine(lambda state, dt: {"players": {"step": 1}}, players={})
-        machine.register_event_handler("MOVE", lambda name, game_state, dt, client_address: {"players": {name: 1}})
+        machine.register_event_handler(
+            "MOVE", lambda name, game_state, dt, client_address: {"players": {name: 1}}
+        )
         for name in ("ada", "bob"):
             push(machine, Event("MOVE", name, client_address=("a", 1)))
         thread = machine.run_game_loop_in_thread(interval=0.02)
-        wait_for(lambda: machine._game_state_store.get_game_state().players == {"step": 1, "ada": 1, "bob": 1})
+        wait_for(
+            lambda: machine._game_state_store.get_game_state().players == {"step": 1, "ada": 1, "bob": 1}
+        )
         machine.stop()
         thread.join(10)
 
@@ -451,7 +466,9 @@ class TestBackend:
 
     def test_keywords(self):
         backend = pygase.Backend(
-            initial_game_state=GameState(), time_step_function=lambda game_state, dt: {"a": 1}, event_handlers={}
+            initial_game_state=GameState(),
+            time_step_function=lambda game_state, dt: {"a": 1},
+            event_handlers={},
         )
         assert backend.game_state_machine.time_step(GameState(), 0.1) == {"a": 1}
 
@@ -464,7 +481,9 @@ class TestBackend:
             backend.server.dispatch_event("WELCOME", name, target_client=client_address)
             return {"players": {name: {"x": 0}}}
 
-        backend = pygase.Backend(GameState(game_status=1, ticks=0, players={}), step, event_handlers={"JOIN": on_join})
+        backend = pygase.Backend(
+            GameState(game_status=1, ticks=0, players={}), step, event_handlers={"JOIN": on_join}
+        )
         port = free_port()
         thread = threading.Thread(target=backend.run, args=("localhost", port))
         thread.start()

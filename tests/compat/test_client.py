@@ -70,7 +70,9 @@ class TestConnecting:
 
     def test_blocking_connect(self, session, wait_for):
         client = pygase.Client()
-        thread = threading.Thread(target=client.connect, args=(session.server.port,), kwargs={"hostname": "localhost"})
+        thread = threading.Thread(
+            target=client.connect, args=(session.server.port,), kwargs={"hostname": "localhost"}
+        )
         thread.start()
         wait_for(lambda: client.connection is not None and status(client) == "Connected")
         client.disconnect()
@@ -146,7 +148,9 @@ class TestGameState:
 
     def test_deletion(self, live, wait_for):
         assert live.session.state_of(live.client)["doomed"] == "here"
-        live.machine.time_step = lambda game_state, dt: time.sleep(0.01) or {"doomed": pygase.gamestate.TO_DELETE}
+        live.machine.time_step = lambda game_state, dt: (
+            time.sleep(0.01) or {"doomed": pygase.gamestate.TO_DELETE}
+        )
         if hasattr(live.session.store.get_game_state(), "doomed"):
             wait_for(lambda: live.session.state_of(live.client).get("doomed") != "here")
 
@@ -269,7 +273,8 @@ class TestEvents:
         got = calls()
         live.client.register_event_handler("PONG", got)
         live.server.register_event_handler(
-            "PING", lambda n, client_address: live.server.dispatch_event("PONG", n, target_client=client_address)
+            "PING",
+            lambda n, client_address: live.server.dispatch_event("PONG", n, target_client=client_address),
         )
         live.client.dispatch_event("PING", 5)
         wait_for(lambda: got)

@@ -45,8 +45,16 @@ class TestStatus:
 
     @pytest.mark.ours
     def test_members(self):
-        assert [ConnectionStatus.get(name) for name in ("Disconnected", "Connected", "Connecting")] == [0, 1, 2]
-        assert (ConnectionStatus.DISCONNECTED, ConnectionStatus.CONNECTED, ConnectionStatus.CONNECTING) == (0, 1, 2)
+        assert [ConnectionStatus.get(name) for name in ("Disconnected", "Connected", "Connecting")] == [
+            0,
+            1,
+            2,
+        ]
+        assert (ConnectionStatus.DISCONNECTED, ConnectionStatus.CONNECTED, ConnectionStatus.CONNECTING) == (
+            0,
+            1,
+            2,
+        )
 
     def test_unknown(self):
         with pytest.raises(ValueError):
@@ -245,7 +253,13 @@ class TestPackage:
     @pytest.mark.ours
     @pytest.mark.parametrize(
         "payload",
-        [b"\x00", b"\x00\x05\x83", b"\x00\x01\xc1", b"\x00\x01\x01", b"\x00\x0a\x81\xa4type\xa3\xff\xff\xff\xc0"],
+        [
+            b"\x00",
+            b"\x00\x05\x83",
+            b"\x00\x01\xc1",
+            b"\x00\x01\x01",
+            b"\x00\x0a\x81\xa4type\xa3\xff\xff\xff\xc0",
+        ],
     )
     def test_bad_events(self, payload):
         datagram = bytes(header().to_bytearray()) + payload

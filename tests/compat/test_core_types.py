@@ -14,11 +14,6 @@ def test_type_comes_from_the_core(name):
     assert public is native or native in public.__bases__
 
 
-@pytest.mark.parametrize("name", ["Header", "Package", "ClientPackage", "ServerPackage", "Connection"])
-def test_public_module(name):
-    assert getattr(pygase.connection, name).__module__ == "pygase.connection"
-
-
 @pytest.mark.parametrize("name", ["ClientPackage", "ServerPackage"])
 def test_packages_are_packages(name):
     assert issubclass(getattr(pygase.connection, name), pygase.connection.Package)

@@ -131,7 +131,9 @@ def describe(callable_object):
             if default is parameter.empty:
                 parts.append(parameter.name)
             else:
-                parts.append(f"{parameter.name}={int(default) if type(default).__name__ == 'GameStatus' else default!r}")
+                parts.append(
+                    f"{parameter.name}={int(default) if type(default).__name__ == 'GameStatus' else default!r}"
+                )
     return parts
 
 
@@ -164,13 +166,9 @@ def test_coroutine_functions():
 
 def test_class_attributes():
     from pygase.backend import GameStateStore
-    from pygase.connection import Connection, Package
+    from pygase.connection import Package
     from pygase.utils import Sqn
 
     assert (Package._timeout, Package._max_size) == (1.0, 2048)
-    assert Connection._timeout == 5.0
-    assert Connection._package_intervals == {"good": 1 / 40, "bad": 1 / 20}
-    assert Connection._latency_threshold == 0.25
-    assert (Connection._min_throttle_time, Connection._max_throttle_time) == (1.0, 60.0)
     assert GameStateStore._update_cache_size == 100
     assert (Sqn._bytesize, Sqn._max_sequence) == (2, 65535)

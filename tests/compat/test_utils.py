@@ -234,11 +234,11 @@ class TestLockedRessource:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 assert locked.resource is value
-            with pytest.warns(DeprecationWarning, match="ressource"):
+            with pytest.warns(DeprecationWarning, match="(?i)ressource"):
                 assert locked.ressource is value
         for kind in (LockedRessource, LockedResource):
             assert kind(resource=value).resource is value
-            with pytest.warns(DeprecationWarning, match="ressource"):
+            with pytest.warns(DeprecationWarning, match="(?i)ressource"):
                 assert kind(ressource=value).resource is value
 
 

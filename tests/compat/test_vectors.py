@@ -51,11 +51,20 @@ def same(one, other):
 
 def literal(text):
     # `nan` and `inf` are no literals.
-    return eval(text, {"__builtins__": {}, "nan": math.nan, "inf": math.inf, "datetime": __import__("datetime")})
+    return eval(
+        text, {"__builtins__": {}, "nan": math.nan, "inf": math.inf, "datetime": __import__("datetime")}
+    )
+
+
+def custom(state):
+    """Its custom attributes. 0.3.1 has the other two in the same place."""
+    return {key: value for key, value in vars(state).items() if key not in ("game_status", "time_order")}
 
 
 def parts(row):
-    return Header(*row["header"]), [Event(kind, *args, **kwargs) for kind, args, kwargs in literal(row["events"])]
+    return Header(*row["header"]), [
+        Event(kind, *args, **kwargs) for kind, args, kwargs in literal(row["events"])
+    ]
 
 
 @pytest.mark.parametrize("row", rows("package", "client_package", "server_package"))
@@ -83,9 +92,8 @@ def test_package(row):
     if row["kind"] == "client_package":
         assert again.time_order == row["time_order"]
     if row["kind"] == "server_package":
-        data = dict(vars(again.game_state_update))
-        assert data.pop("time_order") == row["time_order"]
-        assert same(data, single(literal(row["update"])))
+        assert again.game_state_update.time_order == row["time_order"]
+        assert same(custom(again.game_state_update), single(literal(row["update"])))
 
 
 @pytest.mark.parametrize("row", rows("event"))
@@ -103,9 +111,9 @@ def test_game_state(row):
     data = literal(row["data"])
     state = GameState(row["time_order"], row["game_status"], **data)
     assert state.to_bytes().hex() == row["hex"]
-    again = dict(vars(GameState.from_bytes(bytes.fromhex(row["hex"]))))
-    assert (again.pop("time_order"), again.pop("game_status")) == (row["time_order"], row["game_status"])
-    assert same(again, single(data))
+    again = GameState.from_bytes(bytes.fromhex(row["hex"]))
+    assert (again.time_order, again.game_status) == (row["time_order"], row["game_status"])
+    assert same(custom(again), single(data))
 
 
 @pytest.mark.parametrize("row", rows("sqn"))
@@ -119,6 +127,5 @@ def test_state_trace(row):
     state = GameState(row["time_order"], 1, **ast.literal_eval(row["start"]))
     for time_order, data, time_order_after, data_after in row["steps"]:
         state += GameStateUpdate(time_order, **ast.literal_eval(data))
-        after = dict(vars(state))
-        assert (after.pop("time_order"), after.pop("game_status")) == (time_order_after, 1)
-        assert after == ast.literal_eval(data_after)
+        assert (state.time_order, state.game_status) == (time_order_after, 1)
+        assert custom(state) == ast.literal_eval(data_after)

@@ -122,7 +122,10 @@ class Side:
 
     def environment(self):
         names = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV") if self.isolated else ()
-        return {**{key: value for key, value in os.environ.items() if key not in names}, "PYTHONUNBUFFERED": "1"}
+        return {
+            **{key: value for key, value in os.environ.items() if key not in names},
+            "PYTHONUNBUFFERED": "1",
+        }
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,9 @@ def test_chase(program, server_side, client_side):
     server = program(server_side, "chase/server.py", "--port", "0", "--control", "--seed", "7")
     port = server.expect(r"listening on \w+:(\d+)")[1]
     bots = [
-        program(client_side, "chase/bot.py", "--port", port, "--name", f"Bot{n}", "--seed", str(n), "--control")
+        program(
+            client_side, "chase/bot.py", "--port", port, "--name", f"Bot{n}", "--seed", str(n), "--control"
+        )
         for n in range(3)
     ]
     for bot in bots:

@@ -54,11 +54,15 @@ def test_both_end_with_the_same_state(session, server_side, client_side):
 @pairs
 def test_events_to_the_server(session, server_side, client_side):
     server, client = session(server_side, client_side)
-    client.run("client.dispatch_event('HELLO', 1, 'zwei', [3.5, None], ack_callback=lambda: acks.append(1), key={'a': b'x'})")
+    client.run(
+        "client.dispatch_event('HELLO', 1, 'zwei', [3.5, None], ack_callback=lambda: acks.append(1), key={'a': b'x'})"
+    )
     server.wait("got")
     assert server.value("got == [[[1, 'zwei', [3.5, None]], {'key': {'a': b'x'}}]]")
     client.wait("acks == [1]")
-    client.run("for n in range(30): client.dispatch_event('HELLO', n, retries=5, ack_callback=lambda: acks.append(1))")
+    client.run(
+        "for n in range(30): client.dispatch_event('HELLO', n, retries=5, ack_callback=lambda: acks.append(1))"
+    )
     client.wait("len(acks) == 31")
     assert server.value("{args[0] for args, _ in got} >= set(range(30))")
 
@@ -66,11 +70,15 @@ def test_events_to_the_server(session, server_side, client_side):
 @pairs
 def test_events_to_the_client(session, server_side, client_side):
     server, client = session(server_side, client_side)
-    server.run("server.dispatch_event('NEWS', 1, {'a': [True]}, ack_callback=lambda c: acks.append(c.remote_address))")
+    server.run(
+        "server.dispatch_event('NEWS', 1, {'a': [True]}, ack_callback=lambda c: acks.append(c.remote_address))"
+    )
     client.wait("got == [[1, {'a': [True]}]]")
     server.wait("acks")
     assert server.value("acks == list(server.connections)")
-    server.run("for n in range(30): server.dispatch_event('NEWS', n, retries=5, ack_callback=lambda c: acks.append(1))")
+    server.run(
+        "for n in range(30): server.dispatch_event('NEWS', n, retries=5, ack_callback=lambda c: acks.append(1))"
+    )
     server.wait("len(acks) == 31")
     assert client.value("{args[0] for args in got} >= set(range(30))")
 
@@ -88,7 +96,9 @@ def test_disconnect(session, server_side, client_side):
     client.run("client.disconnect(); client_thread.join(10)")
     assert client.value("client_thread.is_alive()") is False
     assert client.value("status()") == "Disconnected"
-    server.wait("pygase.connection.ConnectionStatus.get(list(server.connections.values())[0].status) == 'Disconnected'")
+    server.wait(
+        "pygase.connection.ConnectionStatus.get(list(server.connections.values())[0].status) == 'Disconnected'"
+    )
     assert server.value("server_thread.is_alive()") is True
 
 
@@ -179,8 +189,10 @@ def test_a_large_state_reaches_their_client(session):
     client.wait("len(state('big') or {}) == 130")
     server.run("machine.stop()")
     client.wait(f"state('ticks') == {server.value('store.get_game_state().ticks')}")
-    client.wait("repr(state('big')['player129']) == repr({'name': 'n' * 30, 'place': [129, 129.5],"
-                " 'bag': {'gold': 129, 'items': ['a', None, b'b']}})")
+    client.wait(
+        "repr(state('big')['player129']) == repr({'name': 'n' * 30, 'place': [129, 129.5],"
+        " 'bag': {'gold': 129, 'items': ['a', None, b'b']}})"
+    )
     assert client.value("sorted(state('big').items())") == server.value("sorted(big.items())")
 
 

@@ -23,7 +23,9 @@ def check(records):
         if record.from_client and record.data == b"shutdown":
             shutdowns.append(record)
             continue
-        assert not (record.from_client and shutdowns and len(sent[True]) > shutdowns_at + 2), "goes on after `shutdown`"
+        assert not (record.from_client and shutdowns and len(sent[True]) > shutdowns_at + 2), (
+            "goes on after `shutdown`"
+        )
         parse = wire.parse_client if record.from_client else wire.parse_server
         datagram = parse(record.data)
         sent[record.from_client].append(datagram)
@@ -47,7 +49,9 @@ def check(records):
     for datagrams in sent.values():
         first = datagrams[0].sequence
         numbers = [datagram.sequence for datagram in datagrams]
-        assert numbers == [wire.following(first, step) for step in range(len(numbers))], "not one after the other"
+        assert numbers == [wire.following(first, step) for step in range(len(numbers))], (
+            "not one after the other"
+        )
     return sent[True], sent[False], shutdowns
 
 
@@ -120,7 +124,8 @@ def test_the_shutdown_of_our_host(start_server, start_client, recorder):
 
 def test_a_large_state_in_plain_parts(start_server, start_client, recorder):
     server = start_server(
-        "ours", setup="store.push_update(pygase.gamestate.GameStateUpdate(5, big={f'k{n}': 'x' * 80 for n in range(120)}))"
+        "ours",
+        setup="store.push_update(pygase.gamestate.GameStateUpdate(5, big={f'k{n}': 'x' * 80 for n in range(120)}))",
     )
     relay = recorder(server.port)
     client = start_client("theirs", relay.port)

@@ -163,12 +163,16 @@ class TestValues:
         with pytest.raises(OverflowError, match=r"world\.map") as error:
             store.push_update(GameStateUpdate(2, world={"map": list(range(3000)), "name": "arena"}, other=1))
         assert "2048" in str(error.value)
-        assert sum(part.isdigit() and int(part) > 2048 for part in str(error.value).replace(",", " ").split()), error.value
+        assert sum(
+            part.isdigit() and int(part) > 2048 for part in str(error.value).replace(",", " ").split()
+        ), error.value
 
     def test_the_rest_of_an_update_with_such_a_leaf_goes_on(self, live, wait_for):
         server, client = live
         with pytest.raises(OverflowError):
-            server.game_state_store.push_update(GameStateUpdate(2, players={"map": "x" * 5000, "name": "ada"}))
+            server.game_state_store.push_update(
+                GameStateUpdate(2, players={"map": "x" * 5000, "name": "ada"})
+            )
         client.wait_until(lambda state: state.players.get("name") == "ada", timeout=10.0)
         with client.access_game_state() as state:
             assert "map" not in state.players

@@ -65,7 +65,9 @@ def test_our_client_with_a_plain_server(connect):
         for datagram in server.received:
             if datagram.ack:
                 # From the first answer on only true acknowledgements.
-                assert datagram.bits >> 32 - min(datagram.ack, 32) << 32 - min(datagram.ack, 32) == datagram.bits
+                assert (
+                    datagram.bits >> 32 - min(datagram.ack, 32) << 32 - min(datagram.ack, 32) == datagram.bits
+                )
 
 
 def test_any_other_bits_are_no_hello(serve):
@@ -79,4 +81,6 @@ def test_any_other_bits_are_no_hello(serve):
 
 def test_plain_layouts_even_after_the_hello(serve, connect, wait_for):
     """What a relay in between sees can be read by anyone who knows PyGaSe's wire format."""
-    assert wire.parse_client(wire.client_package(1, 2, 3, 4, [wire.event("A", 1)])).events == [wire.event("A", 1)]
+    assert wire.parse_client(wire.client_package(1, 2, 3, 4, [wire.event("A", 1)])).events == [
+        wire.event("A", 1)
+    ]
