@@ -1,7 +1,8 @@
-"""Fixtures of the compatibility suite: what every PyGaSe 0.3.1 user may rely on, run against whatever is installed.
+"""Fixtures of the compatibility suite: what every PyGaSe 0.3.1 user may rely on.
 
-The suite imports nothing but `pygase` and `pytest`. Against the released PyGaSe 0.3.1 it passes as well: where
-the two differ on purpose, a test asks the fixture `is_original` and asserts both behaviours.
+The suite runs against whatever is installed, and imports nothing but `pygase` and `pytest`. Against the
+released PyGaSe 0.3.1 it passes as well: where the two differ on purpose, a test asks the fixture
+`is_original` and asserts both behaviours, or is marked `ours`.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ class TestServer:
     def test_dispatch_to_all(self, live, wait_for, calls):
         second = live.session.join()
         got = [calls(), calls()]
-        for client, record in zip((live.client, second), got):
+        for client, record in zip((live.client, second), got, strict=True):
             client.register_event_handler("NEWS", record)
         live.server.dispatch_event("NEWS", 1)
         wait_for(lambda: all(got))

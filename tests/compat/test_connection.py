@@ -109,7 +109,7 @@ class TestHeader:
     def test_compares_by_value(self):
         assert header() == header()
         assert header() != header(2)
-        assert not header() != header()
+        assert (header() != header()) is False
         assert header() != "header"
         with pytest.raises(TypeError):
             hash(header())

@@ -9,8 +9,8 @@ import pygase
 
 NAMES = {
     "pygase": "Client Backend Server GameStateStore GameStateMachine GameState get_available_ip_addresses",
-    "pygase.connection": "PROTOCOL_ID ProtocolIDMismatchError DuplicateSequenceError Header Package ClientPackage"
-    " ServerPackage ConnectionStatus Connection ClientConnection ServerConnection",
+    "pygase.connection": "PROTOCOL_ID ProtocolIDMismatchError DuplicateSequenceError Header Package"
+    " ClientPackage ServerPackage ConnectionStatus Connection ClientConnection ServerConnection",
     "pygase.event": "Event UniversalEventHandler",
     "pygase.gamestate": "TO_DELETE GameStatus GameState GameStateUpdate",
     "pygase.utils": "Comparable Sendable NamedEnum Sqn LockedRessource get_available_ip_addresses logger",
@@ -77,7 +77,8 @@ SIGNATURES = {
     "backend.Server.run": "self, port=0, hostname='localhost', event_wire=None",
     "backend.Server.run_in_thread": "self, port=0, hostname='localhost', event_wire=None, daemon=True",
     "backend.Server.shutdown": "self",
-    "backend.Server.dispatch_event": "self, event_type, *, target_client='all', retries=0, ack_callback=None, **",
+    "backend.Server.dispatch_event": "self, event_type, *, target_client='all', retries=0,"
+    " ack_callback=None, **",
     "backend.Server.register_event_handler": "self, event_type, event_handler_function",
     "backend.GameStateMachine": "game_state_store",
     "backend.GameStateMachine.register_event_handler": "self, event_type, event_handler_function",
@@ -131,9 +132,11 @@ def describe(callable_object):
             if default is parameter.empty:
                 parts.append(parameter.name)
             else:
-                parts.append(
-                    f"{parameter.name}={int(default) if type(default).__name__ == 'GameStatus' else default!r}"
+                # The enum's member is the number that 0.3.1 has.
+                plain = (
+                    int(default) if isinstance(default, int) and not isinstance(default, bool) else default
                 )
+                parts.append(f"{parameter.name}={plain!r}")
     return parts
 
 

@@ -137,7 +137,7 @@ class TestComparable:
     def test_by_value(self):
         assert self.Point(1) == self.Point(1)
         assert self.Point(1) != self.Point(2)
-        assert not self.Point(1) != self.Point(1)
+        assert (self.Point(1) != self.Point(1)) is False
 
     def test_unhashable(self):
         with pytest.raises(TypeError):

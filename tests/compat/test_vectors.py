@@ -85,7 +85,7 @@ def test_package(row):
     assert again.header == header
     assert again.to_datagram().hex() == row["hex"]
     assert len(again.events) == len(events)
-    for sent, came in zip(events, again.events):
+    for sent, came in zip(events, again.events, strict=True):
         assert came.type == sent.type
         assert same(came.handler_args, single(sent.handler_args))
         assert same(came.handler_kwargs, single(sent.handler_kwargs))

@@ -1,7 +1,8 @@
 """Live sessions between this implementation and the released PyGaSe 0.3.1, over real sockets.
 
-Each side is a process of its own that runs the very same code in its own environment. `PYGASE_ORIGINAL_PYTHON`
-names the Python that has `pygase==0.3.1`; without it, it is `.venv-original/bin/python` in this repository.
+Each side is a process of its own that runs the very same code in its own environment.
+`PYGASE_ORIGINAL_PYTHON` names the Python that has `pygase==0.3.1`; without it, it is
+`.venv-original/bin/python` in this repository.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ def step(game_state, dt):
         update.update(changes.pop(0))
     return update
 
+def acked(connection):
+    acks.append(connection.remote_address)
+
 def on_hello(*args, **kwargs):
     kwargs.pop("client_address")
     got.append([list(args), kwargs])
@@ -48,7 +52,8 @@ async def on_echo(value, client_address):
 def nothing(*_, **__):
     return {}
 
-store = pygase.GameStateStore(pygase.GameState(TIME_ORDER, 1, ticks=0, players={}, world={"size": [3, 0.5]}, doomed={"a": 1, "b": 2}))
+attributes = {"ticks": 0, "players": {}, "world": {"size": [3, 0.5]}, "doomed": {"a": 1, "b": 2}}
+store = pygase.GameStateStore(pygase.GameState(TIME_ORDER, 1, **attributes))
 server = pygase.Server(store)
 machine = pygase.GameStateMachine(store)
 machine.time_step = step
@@ -64,8 +69,12 @@ while not server.port:
     time.sleep(0.01)
 machine_thread = machine.run_game_loop_in_thread()
 
+def statuses():
+    return [pygase.connection.ConnectionStatus.get(c.status) for c in server.connections.values()]
+
 def whole():
-    return {key: value for key, value in sorted(vars(store.get_game_state()).items())}
+    state = store.get_game_state()
+    return {"game_status": int(state.game_status), **vars(state)}
 """
 
 CLIENT = """
@@ -82,14 +91,17 @@ async def on_echo(value):
 client.register_event_handler("ECHO", on_echo)
 client_thread = client.connect_in_thread(PORT, "127.0.0.1")
 
-def state(key=None):
-    with client.access_game_state() as game_state:
-        if key is None:
-            return {key: value for key, value in sorted(vars(game_state).items())}
-        return getattr(game_state, key, None)
+def acked(*_):
+    acks.append(1)
 
 def status():
     return pygase.connection.ConnectionStatus.get(client.connection.status)
+
+def state(key=None):
+    with client.access_game_state() as game_state:
+        if key is None:
+            return {"game_status": int(game_state.game_status), **vars(game_state)}
+        return getattr(game_state, key, None)
 """
 
 

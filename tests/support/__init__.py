@@ -1,1 +1,1 @@
-"""Helpers shared by the unit and interoperation tests: peers made by hand, and peers in processes of their own."""
+"""Helpers of the unit and interoperation tests: peers made by hand, and peers in processes of their own."""

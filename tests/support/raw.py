@@ -136,9 +136,9 @@ class RawClient(_Raw):
         came = super().drain()
         for datagram in came:
             order = datagram.update["time_order"]
-            if len(datagram.update) > 1 or self.time_order:
-                if self.time_order == 0 or 0 < (order - self.time_order) % 65535 < 32768:
-                    self.time_order = order
+            newer = 0 < (order - self.time_order) % 65535 < 32768
+            if newer if self.time_order else len(datagram.update) > 1:
+                self.time_order = order
         return came
 
     def has_state(self):

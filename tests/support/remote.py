@@ -1,8 +1,8 @@
 """A Python interpreter in a process of its own, steered line by line: `Remote` here, the other end below.
 
-Every line is JSON. Requests: `{"run": "statements"}` or `{"value": "expression"}`; answers: `{"ok": ...}` or
-`{"error": "traceback"}`. The other end needs nothing but the standard library, so that it runs in the environment
-of the released PyGaSe as well. What the game prints goes to stderr.
+Every line is JSON. Requests: `{"run": "statements"}` or `{"value": "expression"}`; answers: `{"ok": ...}`
+or `{"error": "traceback"}`. The other end needs nothing but the standard library, so that it runs in the
+environment of the released PyGaSe as well. What the game prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Remote:
             # The path of the build under test must not get in front of the other environment's pygase.
             for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
                 environment.pop(name, None)
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `close`)
         self.process = subprocess.Popen(
             [python, __file__],
             stdin=subprocess.PIPE,

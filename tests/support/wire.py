@@ -53,7 +53,7 @@ def pack(value) -> bytes:
 def _length(length, fix, fix_limit, marks) -> bytes:
     if length < fix_limit:
         return bytes([fix | length])
-    for mark, code, bits in zip(marks, "BHI", (8, 16, 32)):
+    for mark, code, bits in zip(marks, "BHI", (8, 16, 32), strict=True):
         if mark is not None and length < 1 << bits:
             return struct.pack(">B" + code, mark, length)
     raise OverflowError(length)

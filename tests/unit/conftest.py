@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from support.remote import Remote  # noqa: E402
+from support.remote import Remote
 
 
 @pytest.fixture(scope="session")

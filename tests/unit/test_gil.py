@@ -1,4 +1,4 @@
-"""The packet path does not wait for Python: somebody holds the GIL for two seconds, and packages keep coming."""
+"""The packet path does not wait for Python: packages keep coming while somebody holds the GIL."""
 
 from __future__ import annotations
 
