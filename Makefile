@@ -102,8 +102,8 @@ rust-test: ## Rust tests and doctests, no Python involved
 	$(CARGO) test --locked --no-default-features
 
 .PHONY: rust-portable
-rust-portable: ## the tests of the net layer with portable I/O
-	$(CARGO) test --locked --no-default-features --features portable-io --lib -- net::
+rust-portable: ## the Rust tests with portable I/O
+	$(CARGO) test --locked --no-default-features --features portable-io --lib --test net
 
 .PHONY: rust-session
 rust-session: ## a server and a client in Rust alone
