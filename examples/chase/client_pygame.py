@@ -13,8 +13,9 @@ import sys
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
-import game
 import pygame
+
+import game
 from player import Player
 
 SCALE = 8  # pixels per unit of the field

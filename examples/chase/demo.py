@@ -217,7 +217,7 @@ class Log:
         now = time.monotonic()
         if now < self.next_line:
             return
-        self.next_line = now + 1.0
+        self.next_line = max(self.next_line, now - 0.5) + 1.0
         chaser = scene.players.get(scene.chaser_id, {}).get("name", "nobody")
         figures = ", ".join(f"{label} {value}" for label, value in scene.figures)
         what = f"chaser {chaser}, catches {scene.catches}, {figures}"

@@ -1,6 +1,26 @@
-"""PyGaSe, the Python Game Server: a fast and robust server and client for real-time multiplayer games."""
+"""PyGaSe, the Python Game Server: server and client for real-time multiplayer games, on a Rust core.
 
+# Contents
+- `Backend`: everything a game needs at the server
+- `Client`: what it needs at the other side
+- `GameState`: what they share
+- `Server`, `GameStateStore`, `GameStateMachine`: the parts of a backend
+- `get_available_ip_addresses`: where a server can be reached
+"""
+
+from pygase._core import __version__
+from pygase.backend import Backend, GameStateMachine, GameStateStore, Server
+from pygase.client import Client
 from pygase.gamestate import GameState
 from pygase.utils import get_available_ip_addresses
 
-__all__ = ["GameState", "get_available_ip_addresses"]
+__all__ = [
+    "Backend",
+    "Client",
+    "GameState",
+    "GameStateMachine",
+    "GameStateStore",
+    "Server",
+    "__version__",
+    "get_available_ip_addresses",
+]

@@ -5,29 +5,43 @@
 - `ProtocolIDMismatchError`, `DuplicateSequenceError`: what is wrong with a package
 - `Header`, `Package`, `ClientPackage`, `ServerPackage`: the datagrams
 - `ConnectionStatus`: whether the other side is there
+- `Connection`: what both sides have in common
+- `ClientConnection`, `ServerConnection`: the two sides
 """
 
 from __future__ import annotations
 
+import asyncio
 from enum import IntEnum
+from typing import Any
 
-from pygase._core import ClientPackage, Header, Package, ServerPackage
+from pygase import _core
+from pygase._core import ClientPackage, Connection, Header, Package, ServerPackage
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
-from pygase.utils import NamedEnum
+from pygase._pump import Pump, dual
+from pygase.gamestate import GameState
+from pygase.utils import LockedResource, NamedEnum, logger
 
 __all__ = [
     "PROTOCOL_ID",
+    "ClientConnection",
     "ClientPackage",
+    "Connection",
     "ConnectionStatus",
     "DuplicateSequenceError",
     "Header",
     "Package",
     "ProtocolIDMismatchError",
+    "ServerConnection",
     "ServerPackage",
 ]
 
 #: The bytes every package begins with.
 PROTOCOL_ID: bytes = b"\xff\xd0\xfa\xb9"
+#: Seconds between two looks at a game state store that is not PyGaSe's own.
+POLL_INTERVAL = 0.025
+#: Seconds to wait for the thread that runs a client or server when it is shut down.
+SHUTDOWN_TIMEOUT = 5.0
 
 
 class ConnectionStatus(NamedEnum, IntEnum):
@@ -41,3 +55,324 @@ class ConnectionStatus(NamedEnum, IntEnum):
 for _member in ConnectionStatus:
     ConnectionStatus.register(_member.name.capitalize())
 del _member
+
+
+class _Replica(LockedResource[GameState]):
+    """The game state of a client, brought up to date whenever someone looks."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        super().__init__(GameState())
+        self._connection = connection
+
+    @property
+    def resource(self) -> GameState:
+        """The game state; while it is locked it stays as it was when it was locked."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self._pull()
+            finally:
+                self.lock.release()
+        return self._resource
+
+    @resource.setter
+    def resource(self, resource: GameState) -> None:
+        self._resource = resource
+
+    def __enter__(self) -> GameState:
+        self.lock.acquire()
+        try:
+            self._pull()
+        except BaseException:
+            self.lock.release()
+            raise
+        return self._resource
+
+    def _pull(self) -> None:
+        pulled = self._connection._pull_state()
+        if pulled is not None:
+            fresh, time_order, changes = pulled
+            self._resource._apply(time_order, changes, afresh=fresh)
+
+
+class ClientConnection(_core.ClientConnection):
+    """The client's side of a connection to a server.
+
+    Args:
+        remote_address: Hostname and port of the server.
+        event_handler: Object with `has_event_type` and `handle`, usually a `UniversalEventHandler`.
+    """
+
+    _session: ClientSession | None = None
+
+    @property
+    def game_state_context(self) -> LockedResource[GameState]:
+        """The game state behind its lock."""
+        replica: LockedResource[GameState] = vars(self).setdefault("_replica", _Replica(self))
+        return replica
+
+    @dual
+    async def loop(self) -> None:
+        """Connect and keep the connection until it is shut down. Blocks, or is awaited.
+
+        Raises:
+            RuntimeError: It is connected already.
+            OSError: The hostname cannot be resolved or no socket can be opened.
+        """
+        await self._start().run()
+
+    @dual
+    def shutdown(self, shutdown_server: bool = False) -> None:
+        """End the connection; harmless if there is none. Blocks, or is awaited.
+
+        Args:
+            shutdown_server: Ask the server to stop, which it does only for its host client.
+        """
+        if self._session is not None:
+            self._session.shutdown(shutdown_server)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters of this connection by name."""
+        return _with_user_counters(self, super().stats())
+
+    @property
+    def _is_open(self) -> bool:
+        return self._session is not None and not self._session.done.is_set()
+
+    def _start(self) -> ClientSession:
+        if self._is_open:
+            raise RuntimeError(f"Already connected to {self.remote_address}; disconnect first.")
+        self._session = ClientSession(self)
+        return self._session
+
+
+class ServerConnection(_core.ServerConnection):
+    """The server's side of a connection to a client.
+
+    Args:
+        remote_address: Address and port of the client.
+        event_handler: Object with `has_event_type` and `handle`, usually a `UniversalEventHandler`.
+        game_state_store: The store whose game state the client gets.
+        last_client_time_order: Number of the newest update the client has.
+        event_wire: Object with `_push_event` that gets the events as well, usually a `GameStateMachine`.
+    """
+
+    @classmethod
+    async def loop(cls, hostname: str, port: int, server: Any, event_wire: Any) -> None:
+        """Accept clients and keep the connections to them until this is cancelled or the host shuts it down.
+
+        Args:
+            hostname: Hostname or address to listen on.
+            port: Port to listen on; 0 for any that is free.
+            server: Object with `connections`, `host_client`, `game_state_store` and
+                `_universal_event_handler`; it gets `_hostname` and `_port`.
+            event_wire: Object with `_push_event` that gets the events as well, or None.
+
+        Raises:
+            OSError: The address cannot be used.
+        """
+        await ServerSession(hostname, port, server, event_wire, cls).run()
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters of this connection by name."""
+        return _with_user_counters(self, super().stats())
+
+
+class ClientSession(Pump):
+    """One connection of a client, from its start to its end."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        super().__init__()
+        self._connection = connection
+        hostname, port = connection.remote_address
+        logger.info("Trying to connect to server ...")
+        self._udp = _core.UdpClient(connection, hostname, port, self.inbox)
+
+    def take(self, kind: int, tag: int, payload: Any) -> None:
+        """Act on one notice."""
+        if kind == _core.NOTICE_UNANSWERED:
+            logger.warning("no answer from %s yet, still trying", self._connection.remote_address)
+        elif kind == _core.NOTICE_CLOSED:
+            self.finish()
+        else:
+            self.take_common(self._connection, kind, payload)
+
+    def shutdown(self, shutdown_server: bool) -> None:
+        """End the connection and wait until it has ended; may be called by any thread.
+
+        Args:
+            shutdown_server: Ask the server to stop.
+        """
+        if not self.done.is_set():
+            logger.info("Shutting down connection to %s.", self._connection.remote_address)
+            self._udp.disconnect(shutdown_server)
+            self.finish()
+            self.done.wait(SHUTDOWN_TIMEOUT)
+
+    def stop(self) -> None:
+        """Close the socket."""
+        self._udp.stop()
+
+
+class ServerSession(Pump):
+    """One run of a server, from its start to its end."""
+
+    def __init__(
+        self,
+        hostname: str,
+        port: int,
+        server: Any,
+        event_wire: Any,
+        connection_class: type[ServerConnection] = ServerConnection,
+    ) -> None:
+        super().__init__()
+        self._server = server
+        self._event_wire = event_wire
+        self._connection_class = connection_class
+        self._connections: dict[int, ServerConnection] = {}
+        self._last_sync = self._polled_time_order = -1.0
+        self._store = server.game_state_store
+        # A store of PyGaSe brings its mirror along and keeps it; any other is looked at from time to time.
+        self._polls = not hasattr(self._store, "_mirror")
+        if self._polls:
+            state = state_of(self._store)
+            self._mirror = _core.Store(state.time_order, attributes_of(state))
+        else:
+            self._mirror = self._store._mirror
+        logger.info("Trying to run server on %s ...", (hostname, port))
+        resume = [known for known in server.connections.values() if isinstance(known, _core.ServerConnection)]
+        self._udp = _core.UdpServer(hostname, port, self._mirror, self.inbox, resume)
+        self._server._hostname, self._server._port = self._udp.local_address[:2]
+        self._server.host_client = None
+        self._address = self._udp.local_address
+        logger.info(
+            "Server successfully started and listening to packages from clients on %s.", self._address
+        )
+
+    async def run(self) -> None:
+        """Serve until the server is shut down."""
+        polling = asyncio.create_task(self._poll()) if self._polls else None
+        try:
+            await super().run()
+        finally:
+            if polling is not None:
+                polling.cancel()
+
+    def take(self, kind: int, tag: int, payload: Any) -> None:
+        """Act on one notice."""
+        if kind == _core.NOTICE_CONNECTED:
+            self._connected(payload)
+        elif kind == _core.NOTICE_HOST:
+            host = self._connections.get(tag)
+            address = None if host is None else host.remote_address
+            if address is not None:
+                logger.info("Setting %s as client with host permissions.", address)
+            self._server.host_client = address
+        elif kind == _core.NOTICE_SHUTDOWN:
+            logger.info("The host client shuts down the server on %s.", self._address)
+            self.finish()
+        elif kind == _core.NOTICE_CLOSED:
+            self.finish()
+        elif kind == _core.NOTICE_FAILED:
+            self.take_common(None, kind, payload)
+        elif tag in self._connections:
+            connection = self._connections[tag]
+            if kind == _core.NOTICE_REMOVED:
+                self._removed(tag, connection)
+                return
+            if kind == _core.NOTICE_EVENT:
+                payload[2]["client_address"] = connection.remote_address
+            self.take_common(connection, kind, payload)
+
+    def stop(self) -> None:
+        """Close the socket."""
+        if self._server._port is not None:
+            logger.info("Shutting down server on %s.", self._address)
+        self._udp.stop()
+        self._server._hostname = self._server._port = None
+
+    def _connected(self, handle: _core.PeerHandle) -> None:
+        address = handle.address
+        connection = self._server.connections.get(address)
+        if isinstance(connection, ServerConnection):
+            connection.event_handler = self._server._universal_event_handler
+            connection.event_wire = self._event_wire
+            connection.game_state_store = self._store
+        else:
+            connection = self._connection_class(
+                address, self._server._universal_event_handler, self._store, 0, self._event_wire
+            )
+        connection._attach(handle)
+        self._connections[handle.tag] = connection
+        self._server.connections[address] = connection
+        logger.info("New client connection from %s.", address)
+        self._sync_soon()
+
+    def _removed(self, tag: int, connection: ServerConnection) -> None:
+        del self._connections[tag]
+        self.drop_lane(connection)
+        address = connection.remote_address
+        if self._server.connections.get(address) is connection:
+            del self._server.connections[address]
+        logger.info("Client connection from %s removed.", address)
+
+    def _sync_soon(self) -> None:
+        """Share what was changed behind the store's back; clients that join in an interval share the walk."""
+        loop = asyncio.get_running_loop()
+        wait = self._last_sync + POLL_INTERVAL - loop.time()
+        if wait <= 0:
+            self._last_sync = loop.time()
+            self._sync()
+        elif self._last_sync <= loop.time():
+            self._last_sync = loop.time() + wait
+            loop.call_at(self._last_sync, self._sync)
+
+    def _sync(self) -> None:
+        if self._finished:
+            return
+        try:
+            if self._polls:
+                state = state_of(self._store)
+                self._polled_time_order = state.time_order
+                self._mirror.replace(state.time_order, attributes_of(state))
+            else:
+                self._store._mirror_all()
+        except Exception as error:
+            self.errors.report("game state store", error)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_INTERVAL)
+            try:
+                moved = state_of(self._store).time_order != self._polled_time_order
+            except Exception as error:
+                self.errors.report("game state store", error)
+            else:
+                if moved:
+                    self._sync()
+
+
+def state_of(store: Any) -> GameState:
+    """Return the game state of a store.
+
+    Args:
+        store: Object with `get_game_state` or `get_gamestate`.
+    """
+    get = getattr(store, "get_game_state", None) or store.get_gamestate
+    state: GameState = get()
+    return state
+
+
+def attributes_of(state: GameState) -> dict[str, Any]:
+    """Return what clients get to see of a game state, its time order aside.
+
+    Args:
+        state: The game state.
+    """
+    attributes = state.to_dict()
+    del attributes["time_order"]
+    return attributes
+
+
+def _with_user_counters(connection: Connection, stats: dict[str, Any]) -> dict[str, Any]:
+    lane = vars(connection).get("_lane")
+    return stats if lane is None else {**stats, **lane.counters}

@@ -138,3 +138,49 @@ impl InFlight {
         self.0.drain(..)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(ack: u16, ack_bitfield: u32) -> Header {
+        Header { sequence: Sqn::new(1), ack: Sqn::new(ack), ack_bitfield }
+    }
+
+    #[test]
+    fn every_bit_stands_for_its_number_the_last_included() {
+        for behind in 1..=32_u16 {
+            let speaking = header(100, 1 << (32 - behind));
+            for candidate in 60..=110_u16 {
+                let expected = candidate == 100 || candidate == 100 - behind;
+                assert_eq!(
+                    acknowledges(speaking, Sqn::new(candidate)),
+                    expected,
+                    "{candidate}, bit {behind}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_gap_of_any_size_keeps_what_was_before_it() {
+        for gap in 1..=40_u16 {
+            let mut window = ReceiveWindow::default();
+            window.receive(Sqn::new(5));
+            window.receive(Sqn::new(5 + gap));
+            let told = header(window.newest.value(), window.bitfield);
+            assert_eq!(acknowledges(told, Sqn::new(5)), gap <= 32, "gap of {gap}");
+            assert!((6..5 + gap).all(|missing| !acknowledges(told, Sqn::new(missing))));
+        }
+    }
+
+    #[test]
+    fn the_window_goes_on_past_the_wrap() {
+        let mut window = ReceiveWindow::default();
+        window.receive(Sqn::new(65534));
+        assert_eq!(window.receive(Sqn::new(1)), Arrival::Newest);
+        assert_eq!(window.receive(Sqn::new(65535)), Arrival::Older);
+        assert_eq!(window.receive(Sqn::new(65535)), Arrival::Duplicate);
+        assert_eq!((window.newest, window.bitfield), (Sqn::new(1), 0xc000_0000));
+    }
+}

@@ -21,7 +21,7 @@ use crate::{
 /// Slots of the table, in buckets of [`WAYS`].
 const SLOTS: usize = 8192;
 /// Slots an address may take; the one that has been silent longest makes room.
-const WAYS: usize = 4;
+const WAYS: usize = 16;
 /// An unproven address from which nothing has come for this long is forgotten.
 const EXPIRY: Duration = Duration::from_secs(5);
 /// How many bytes an unproven address may be sent for each byte it sent (RFC 9000, section 8.1).
@@ -268,4 +268,39 @@ fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: 
     stranger.bytes_out += size;
     counters.answers += 1;
     counters.unproven_bytes_out += size;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Kind;
+
+    /// The length of the answer to a package that counts as `size` bytes, 0 for none.
+    fn answer_to(size: usize) -> usize {
+        let mut datagram = Vec::new();
+        let body = Body::Client { time_order: Sqn::ZERO };
+        let header = Header { sequence: Sqn::new(1), ack: Sqn::ZERO, ack_bitfield: 0 };
+        assert!(PackageWriter::new(&mut datagram, header, body).is_ok());
+        let package = Package::decode(Kind::Client, &datagram).unwrap();
+        let (mut counters, mut out) = (Counters::default(), Vec::new());
+        let from = "192.0.2.1:4000".parse().unwrap();
+        let mut admission = Admission::new([7; 16]);
+        let proven = admission.receive(Duration::ZERO, from, size, &package, &mut counters, &mut out);
+        assert!(proven.is_none());
+        assert_eq!(
+            (counters.unproven_bytes_in, counters.unproven_bytes_out),
+            (size as u64, out.len() as u64)
+        );
+        out.len()
+    }
+
+    #[test]
+    fn an_answer_goes_out_exactly_when_three_bytes_for_one_pay_for_it() {
+        let full = answer_to(1000);
+        assert!(full > 0);
+        for size in 1..100 {
+            let expected = if full <= 3 * size { full } else { 0 };
+            assert_eq!(answer_to(size), expected, "{size} bytes in");
+        }
+    }
 }

@@ -28,3 +28,24 @@ pub struct Counters {
     /// `shutdown` requests without permission, and `shut_me_down`.
     pub shutdown_refused: u64,
 }
+
+impl Counters {
+    /// Every counter under the name users know it by.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("datagrams", self.datagrams),
+            ("malformed", self.malformed),
+            ("unproven", self.unproven),
+            ("answers", self.answers),
+            ("unproven_bytes_in", self.unproven_bytes_in),
+            ("unproven_bytes_out", self.unproven_bytes_out),
+            ("evicted", self.evicted),
+            ("wrong_acks", self.wrong_acks),
+            ("over_limit", self.over_limit),
+            ("implausible", self.implausible),
+            ("proven", self.proven),
+            ("shutdown_refused", self.shutdown_refused),
+        ]
+        .into_iter()
+    }
+}

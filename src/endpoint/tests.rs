@@ -508,6 +508,26 @@ fn a_flood_of_strangers_keeps_the_table_small_and_clients_playing() {
 }
 
 #[test]
+fn thousands_join_at_once() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut crowd: HashMap<SocketAddr, Raw> =
+        (0..3000).map(|n| Raw::new(1000 + n)).map(|raw| (raw.at, raw)).collect();
+    let mut acks: HashMap<SocketAddr, Sqn> = HashMap::new();
+    for step in 0..40 {
+        let now = MS * 25 * step;
+        for (at, raw) in &mut crowd {
+            let ack = acks.get(at).copied().unwrap_or_default();
+            server.handle_datagram(now, *at, &raw.package(ack, &[]));
+        }
+        for (to, bytes) in sent(&mut server, now) {
+            acks.insert(to, Package::decode(Kind::Server, &bytes).unwrap().header.sequence);
+        }
+    }
+    assert_eq!(server.connections(), 3000);
+}
+
+#[test]
 fn packages_that_cannot_belong_to_the_session_are_dropped() {
     let mut world = World::new(Conditions::default(), &serde_json::json!({}));
     let at = world.join();

@@ -86,6 +86,10 @@ impl UdpClient {
         connection: Arc<Mutex<ClientConnection>>,
         inbox: Arc<Inbox>,
     ) -> Result<Self, NetError> {
+        if port == 0 {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "a server has a port from 1 to 65535");
+            return Err(NetError::Io { action: "connect to", host: host.to_owned(), port, source });
+        }
         let remotes = udp::resolve(host, port)?.into_iter().map(udp::reachable).collect();
         Self::start_at(remotes, host, port, connection, inbox)
     }

@@ -19,7 +19,7 @@ use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, me
 use super::error::NetError;
 use super::inbox::{Inbox, Notice};
 use super::udp::{self, BATCH, Counters, Outbox, Received, SocketStats, UdpSocket};
-use crate::endpoint::{self, ServerConfig, ServerEndpoint};
+use crate::endpoint::{self, Peer, ServerConfig, ServerEndpoint};
 use crate::state::Store;
 
 /// What the thread of a server drives.
@@ -70,6 +70,14 @@ pub struct ServerStats {
     pub connections: usize,
 }
 
+impl ServerStats {
+    /// Every figure under the name users know it by.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let connections = ("connections", self.connections as u64);
+        self.socket.entries().chain(self.endpoint.entries()).chain([connections])
+    }
+}
+
 /// A server that runs, from [`UdpServer::start`] to [`UdpServer::stop`] (or until it is dropped).
 #[derive(Debug)]
 pub struct UdpServer {
@@ -77,19 +85,25 @@ pub struct UdpServer {
 }
 
 impl UdpServer {
-    /// Starts a server without clients on `host`:`port` (0 takes any free one). What happens goes into `inbox`.
+    /// Starts a server on `host`:`port` (0 takes any free one). What happens goes into `inbox`. Peers of an earlier
+    /// run, `remembered`, are taken up again when they prove themselves again.
     pub fn start(
         host: &str,
         port: u16,
         config: ServerConfig,
         store: Arc<Mutex<Store>>,
         inbox: Arc<Inbox>,
+        remembered: Vec<Arc<Peer>>,
     ) -> Result<Self, NetError> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(|e| {
             NetError::from_io("get randomness for", host, port, io::Error::other(e.to_string()))
         })?;
-        Self::start_endpoint(host, port, ServerEndpoint::new(config, store, secret), inbox)
+        let mut endpoint = ServerEndpoint::new(config, store, secret);
+        for peer in remembered {
+            endpoint.remember(peer);
+        }
+        Self::start_endpoint(host, port, endpoint, inbox)
     }
 
     /// The same with an endpoint that is there already.

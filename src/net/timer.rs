@@ -190,7 +190,7 @@ mod tests {
             assert!(timer.wait().is_some());
         }
         let took = clock::now().abs_diff(start);
-        assert!(took >= MS * 200 && took < MS * 400, "40 intervals of 5 ms took {took:?}");
+        assert!(took >= MS * 200 && took < MS * 2000, "40 intervals of 5 ms took {took:?}");
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub(super) fn add(counter: &AtomicU64, amount: u64) {
 pub(crate) enum Received {
     /// Something came; there may be more.
     Some,
-    /// Nothing is there.
+    /// Nothing is left.
     Nothing,
     /// The system refused, and may go on refusing: ask again later.
     Failed,
@@ -263,8 +263,8 @@ impl UdpSocket {
         counters: &Counters,
         mut handle: impl FnMut(SocketAddr, &[u8]),
     ) -> Received {
-        let (mut datagrams, mut bytes) = (0, 0);
         for _ in 0..MAX_REFUSED {
+            let (mut datagrams, mut bytes) = (0, 0);
             let result = self.receiver.receive(&self.io, |from, datagram| {
                 if datagram.len() > MAX_DATAGRAM {
                     add(&counters.oversize, 1);
@@ -272,16 +272,14 @@ impl UdpSocket {
                 }
                 datagrams += 1;
                 bytes += datagram.len() as u64;
-                let from =
-                    if self.is_wide { SocketAddr::new(from.ip().to_canonical(), from.port()) } else { from };
-                handle(from, datagram);
+                handle(if self.is_wide { narrowed(from) } else { from }, datagram);
             });
+            if datagrams > 0 {
+                add(&counters.datagrams_received, datagrams);
+                add(&counters.bytes_received, bytes);
+            }
             match result {
-                Ok(()) => {
-                    add(&counters.datagrams_received, datagrams);
-                    add(&counters.bytes_received, bytes);
-                    return Received::Some;
-                }
+                Ok(()) => return Received::Some,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Received::Nothing,
                 // An answer to something sent earlier; it took the place of nothing that arrived.
                 Err(e) if is_refusal(&e) => add(&counters.refused, 1),
@@ -335,6 +333,15 @@ fn count_sent(counters: &Counters, len: usize, result: io::Result<()>) -> bool {
         Err(_) => add(&counters.send_failed, 1),
     }
     true
+}
+
+/// The address of a peer of an IPv6 socket as everybody else knows it.
+fn narrowed(from: SocketAddr) -> SocketAddr {
+    match from.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::new(v4.into(), from.port()),
+        // With the interface of a link-local address.
+        IpAddr::V6(_) => from,
+    }
 }
 
 /// The address an IPv6 socket wants for a peer.

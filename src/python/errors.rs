@@ -1,9 +1,10 @@
 //! Which Python exception an error of the layers below becomes.
 
-use pyo3::exceptions::PyOverflowError;
+use pyo3::exceptions::{PyOSError, PyOverflowError};
 use pyo3::prelude::*;
 
 use super::shim;
+use crate::net::NetError;
 use crate::wire::WireError;
 
 /// An error while reading bytes; too large is what only a package that is being written can be.
@@ -15,6 +16,31 @@ impl From<WireError> for PyErr {
             WireError::ProtocolId => Python::attach(|py| raise(shim::protocol_id_mismatch_error(py), text)),
             _ => decode_error(text),
         }
+    }
+}
+
+/// An `OSError` (or the subclass that Python has for it) with the system's error number where there is one.
+impl From<NetError> for PyErr {
+    fn from(error: NetError) -> Self {
+        let text = error.to_string();
+        let number = match &error {
+            NetError::AddressInUse { .. } => "EADDRINUSE",
+            NetError::PermissionDenied { .. } => "EACCES",
+            NetError::NotLocal { .. } => "EADDRNOTAVAIL",
+            NetError::Resolve { .. } => return Python::attach(|py| raise(shim::gaierror(py), text)),
+            NetError::Io { source, .. } => {
+                return match source.raw_os_error() {
+                    Some(number) => PyOSError::new_err((number, text)),
+                    None => PyOSError::new_err(text),
+                };
+            }
+        };
+        Python::attach(|py| {
+            match py.import("errno").and_then(|errno| errno.getattr(number)?.extract::<i32>()) {
+                Ok(number) => PyOSError::new_err((number, text)),
+                Err(missing) => missing,
+            }
+        })
     }
 }
 

@@ -3,11 +3,16 @@
 //! Classes over the layers below, Python objects from and to msgpack, errors from and to exceptions. What
 //! is wire, state or protocol is not decided here.
 
+mod client;
 pub(crate) mod codec;
+mod connection;
 pub(crate) mod errors;
+mod inbox;
 pub(crate) mod package;
+mod server;
 pub(crate) mod shim;
 pub(crate) mod sqn;
+mod store;
 
 use pyo3::prelude::*;
 
@@ -19,9 +24,44 @@ mod core_module {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
+    use super::client::{PyTickTimer, PyUdpClient};
+    #[pymodule_export]
     use super::codec::{packb, unpackb};
+    #[pymodule_export]
+    use super::connection::{PyClientConnection, PyConnection, PyServerConnection};
+    #[pymodule_export]
+    use super::inbox::PyInbox;
     #[pymodule_export]
     use super::package::{ClientPackage, Header, Package, ServerPackage};
     #[pymodule_export]
+    use super::server::{PyPeerHandle, PyUdpServer, network_addresses};
+    #[pymodule_export]
     use super::sqn::{sqn_add, sqn_from_bytes, sqn_newer, sqn_sub, sqn_to_bytes};
+    #[pymodule_export]
+    use super::store::PyStore;
+
+    #[pymodule_export]
+    const NOTICE_EVENT: u8 = super::inbox::EVENT;
+    #[pymodule_export]
+    const NOTICE_ACK: u8 = super::inbox::ACK;
+    #[pymodule_export]
+    const NOTICE_TIMEOUT: u8 = super::inbox::TIMEOUT;
+    #[pymodule_export]
+    const NOTICE_STATUS: u8 = super::inbox::STATUS;
+    #[pymodule_export]
+    const NOTICE_QUALITY: u8 = super::inbox::QUALITY;
+    #[pymodule_export]
+    const NOTICE_CONNECTED: u8 = super::inbox::CONNECTED;
+    #[pymodule_export]
+    const NOTICE_REMOVED: u8 = super::inbox::REMOVED;
+    #[pymodule_export]
+    const NOTICE_HOST: u8 = super::inbox::HOST;
+    #[pymodule_export]
+    const NOTICE_SHUTDOWN: u8 = super::inbox::SHUTDOWN;
+    #[pymodule_export]
+    const NOTICE_UNANSWERED: u8 = super::inbox::UNANSWERED;
+    #[pymodule_export]
+    const NOTICE_CLOSED: u8 = super::inbox::CLOSED;
+    #[pymodule_export]
+    const NOTICE_FAILED: u8 = super::inbox::FAILED;
 }

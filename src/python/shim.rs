@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use crate::connection::Status;
 use crate::wire::Sqn;
 
 macro_rules! classes {
@@ -25,8 +26,12 @@ classes! {
     protocol_id_mismatch_error = "pygase._errors", "ProtocolIDMismatchError";
     /// `pygase.event.Event`.
     event_class = "pygase.event", "Event";
+    /// The exception for hostnames that cannot be resolved, as Python's own sockets raise it.
+    gaierror = "socket", "gaierror";
     /// `pygase.gamestate.GameStateUpdate`.
     game_state_update_class = "pygase.gamestate", "GameStateUpdate";
+    /// `pygase.connection.ConnectionStatus`.
+    status_class = "pygase.connection", "ConnectionStatus";
     /// `pygase.utils.Sqn`.
     sqn_class = "pygase.utils", "Sqn";
 }
@@ -43,4 +48,9 @@ pub(crate) fn from_sqn(value: &Bound<'_, PyAny>) -> PyResult<Sqn> {
         Err(_) => sqn_class(value.py())?.call1((value,))?.extract()?,
     };
     Ok(Sqn::new(number))
+}
+
+/// A connection's status as Python sees it.
+pub(crate) fn to_status(py: Python<'_>, value: Status) -> PyResult<Bound<'_, PyAny>> {
+    status_class(py)?.call1((value as u8,))
 }

@@ -49,9 +49,14 @@ pub struct Store {
 impl Store {
     /// A store with this state (the msgpacked map of its attributes) and time order.
     pub fn new(time_order: Sqn, state: &[u8]) -> Result<Self, WireError> {
+        Self::load(time_order, state).map(|(store, _)| store)
+    }
+
+    /// The same, with what was left out.
+    pub fn load(time_order: Sqn, state: &[u8]) -> Result<(Self, Merged), WireError> {
         let mut tree = Tree::new();
-        tree.merge(state)?;
-        Ok(Self {
+        let merged = tree.merge(state)?;
+        let store = Self {
             tree,
             time_order,
             ticked: Duration::ZERO,
@@ -60,7 +65,8 @@ impl Store {
             cache: HashMap::new(),
             cached_at: Revision::ZERO,
             encodings: 0,
-        })
+        };
+        Ok((store, merged))
     }
 
     /// Merges an update. Its time order becomes the store's; where it is not newer, the store's own goes on

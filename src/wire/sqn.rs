@@ -75,3 +75,29 @@ impl Sqn {
 }
 
 const MAX: u16 = u16::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_after_the_last_is_one() {
+        assert_eq!(Sqn::new(65534).next(), Sqn::new(65535));
+        assert_eq!(Sqn::new(65535).next(), Sqn::new(1));
+        assert_eq!(Sqn::new(65535).ahead(1), Sqn::new(1));
+        assert_eq!(Sqn::ZERO.next(), Sqn::new(1));
+    }
+
+    #[test]
+    fn a_whole_round_never_meets_zero_and_is_always_newer() {
+        let mut number = Sqn::ZERO;
+        for _ in 0..2 * u32::from(MAX) {
+            let next = number.next();
+            assert_ne!(next, Sqn::ZERO);
+            assert_eq!(next.since(number), 1, "{next:?} after {number:?}");
+            assert!(next.newer_than(number));
+            number = next;
+        }
+        assert_eq!(number, Sqn::new(MAX));
+    }
+}

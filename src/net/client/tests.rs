@@ -90,6 +90,8 @@ fn a_dead_port_is_tried_on_and_on() {
     assert_eq!(client.driver.remote_addr(), dead);
 }
 
+// macOS has no second loopback address.
+#[cfg(not(target_os = "macos"))]
 #[test]
 fn another_address_is_tried_while_the_first_refuses() {
     // Two addresses of this machine, and a server on the second only.
@@ -193,8 +195,6 @@ fn mistakes_of_the_caller() {
         UdpClient::start(host, port, connection, Arc::default())
     };
     assert!(matches!(start("no.such.host.invalid", 1), Err(NetError::Resolve { .. })));
-    // Some systems take it and refuse later.
-    if let Err(e) = start("127.0.0.1", 0) {
-        assert!(e.to_string().starts_with("cannot connect to 127.0.0.1:0"), "{e}");
-    }
+    let error = start("127.0.0.1", 0).err().unwrap();
+    assert_eq!(error.to_string(), "cannot connect to 127.0.0.1:0: a server has a port from 1 to 65535");
 }

@@ -44,6 +44,7 @@ impl Receiver {
         Self { bytes: vec![0; batch.clamp(1, BATCH) * BUFFER].into_boxed_slice() }
     }
 
+    /// Receives once. `WouldBlock` when nothing is left, which may be after something came.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,
@@ -56,8 +57,13 @@ impl Receiver {
         let mut buffers: [IoSliceMut<'_>; BATCH] =
             array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         let used = buffers.get_mut(..batch).unwrap_or_default();
-        let count =
-            socket.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(socket), used, &mut meta))?;
+        let mut count = 0;
+        let result = socket.try_io(Interest::READABLE, || {
+            count = state.recv(UdpSockRef::from(socket), used, &mut meta)?;
+            // Fewer than asked for is all there was: said in the way that makes the runtime wait for more, it saves the
+            // call that would bring nothing. What comes from here on raises the readiness again.
+            if count < batch { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
         for (buffer, meta) in used.iter().zip(&meta).take(count) {
             // Coalesced datagrams cannot come while the socket has no such option, but cost nothing to understand.
             let received = buffer.get(..meta.len).unwrap_or_default();
@@ -68,7 +74,7 @@ impl Receiver {
                 handle(meta.addr, datagram);
             }
         }
-        Ok(())
+        result
     }
 }
 

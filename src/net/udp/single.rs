@@ -22,6 +22,7 @@ impl Receiver {
         Self { bytes: vec![0; BUFFER].into_boxed_slice() }
     }
 
+    /// Receives once. `WouldBlock` when nothing is there.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,

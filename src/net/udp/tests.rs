@@ -208,3 +208,16 @@ fn a_port_belongs_to_one_and_is_free_at_once() {
     drop(first);
     bind("127.0.0.1", port).unwrap();
 }
+
+#[test]
+fn addresses_of_peers_are_the_same_both_ways() {
+    for (inside, outside) in [
+        ("[::ffff:192.0.2.1]:7", "192.0.2.1:7"),
+        ("[2001:db8::1]:7", "[2001:db8::1]:7"),
+        ("[fe80::1%3]:7", "[fe80::1%3]:7"),
+    ] {
+        let (inside, outside): (SocketAddr, SocketAddr) = (inside.parse().unwrap(), outside.parse().unwrap());
+        assert_eq!(narrowed(inside), outside);
+        assert_eq!(widened(outside), inside);
+    }
+}

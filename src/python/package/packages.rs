@@ -10,8 +10,8 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
 
 use super::Header;
 use crate::python::codec::bytes_of;
-use crate::python::shim;
-use crate::wire::{self, Body, Kind, PackageWriter, Sqn, limits};
+use crate::python::{errors, shim};
+use crate::wire::{self, Body, Kind, PackageWriter, Sqn, WireError, limits};
 
 /// A header and events, as they travel in one datagram.
 ///
@@ -146,7 +146,11 @@ impl Package {
             Kind::Plain
         };
         let datagram = bytes_of(datagram)?;
-        let package = wire::Package::decode(kind, &datagram)?;
+        let package = wire::Package::decode(kind, &datagram).map_err(|error| match error {
+            // Too large to be read, where the same error of a package that is written is an OverflowError.
+            WireError::TooLarge { .. } => errors::decode_error(error.to_string()),
+            _ => error.into(),
+        })?;
         let header = Bound::new(py, Header::wrap(package.header))?;
         let event_class = shim::event_class(py)?;
         let events = PyList::empty(py);

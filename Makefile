@@ -1,0 +1,180 @@
+# Tasks of pygase-rs. `make` alone lists them. Needs Rust, Python 3.10 or newer and make; the rest is
+# installed into .venv (and .venv-original for the released PyGaSe that the interoperation tests talk to).
+
+# The first of these that is there and new enough, unless PYTHON says otherwise.
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.10; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
+
+BIN := .venv/bin
+ORIGINAL := .venv-original/bin/python
+CARGO := cargo
+PYTEST := $(BIN)/python -m pytest
+SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
+
+# Where the builds without batched UDP go: a copy of the package that is put in front with PYTHONPATH.
+PORTABLE := .cache/portable
+
+# maturin installs into the environment that is active. Cargo gets the same interpreter from PYO3_PYTHON, so
+# that PyO3 is compiled once for all that follows.
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+export PYGASE_ORIGINAL_PYTHON := $(CURDIR)/$(ORIGINAL)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport CONDA_PREFIX
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+## what you want
+
+.PHONY: help
+help: ## list the targets
+	@echo "pygase-rs: make ..."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: core-fast ## build, and watch four bots play chase over the wire (SECONDS=15)
+	@$(BIN)/python examples/chase/demo.py --seconds $(or $(SECONDS),15)
+
+STAGES := rustfmt clippy ruff mypy shim stubtest rust-test rust-portable rust-session \
+	py-unit py-compat interop py-portable
+
+.PHONY: test
+test: ## run every check and test, with the seconds each stage takes
+	@$(PYTHON) scripts/stages.py "$(MAKE)" environments $(STAGES)
+
+.PHONY: wheel
+wheel: .venv/.build-tools ## build an optimised wheel into dist/
+	@rm -rf dist
+	$(BIN)/maturin build --release --locked --interpreter $(BIN)/python --out dist
+	@ls -l dist
+
+.PHONY: mutants
+mutants: environments core-test ## break the code in known ways (tests/mutants) and see the tests notice
+	$(BIN)/python scripts/mutants.py
+
+.PHONY: clean
+clean: ## remove everything that was built or installed
+	rm -rf .venv .venv-original .cache dist target .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f python/pygase/_core*.so python/pygase/_core*.pyd
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+## pieces
+
+.PHONY: fmt
+fmt: .venv/.dev-tools ## format Rust and Python
+	$(CARGO) fmt
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+.PHONY: lint
+lint: rustfmt clippy ruff mypy shim stubtest ## all checks that run no test
+
+.PHONY: rustfmt
+rustfmt: ## Rust formatting
+	$(CARGO) fmt --check
+
+.PHONY: clippy
+clippy: .venv/.build-tools ## Rust lints, with Python, without, and with portable I/O
+	$(CARGO) clippy --locked --quiet --all-targets -- -D warnings
+	$(CARGO) clippy --locked --quiet --all-targets --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --quiet --all-targets --no-default-features --features portable-io -- -D warnings
+
+.PHONY: ruff
+ruff: .venv/.dev-tools ## Python lints and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: mypy
+mypy: .venv/.dev-tools ## types of the Python part, strictly
+	$(BIN)/mypy
+
+.PHONY: shim
+shim: .venv/.build-tools ## the Python part opens no socket and packs no bytes
+	$(BIN)/python scripts/check_shim.py
+
+.PHONY: stubtest
+stubtest: .venv/.dev-tools core-test ## _core.pyi says what the built module has
+	$(BIN)/python -m mypy.stubtest pygase._core --ignore-disjoint-bases $(if $(wildcard tests/stubtest-allowlist.txt),--allowlist tests/stubtest-allowlist.txt)
+
+.PHONY: rust-test
+rust-test: ## Rust tests and doctests, no Python involved
+	$(CARGO) test --locked --no-default-features
+
+.PHONY: rust-portable
+rust-portable: ## the Rust tests with portable I/O
+	$(CARGO) test --locked --no-default-features --features portable-io --lib --test net
+
+.PHONY: rust-session
+rust-session: ## a server and a client in Rust alone
+	$(CARGO) run --locked --quiet --no-default-features --example rust_session
+
+.PHONY: py-test
+py-test: py-unit py-compat ## Python tests: unit and compatibility
+
+.PHONY: py-unit
+py-unit: .venv/.dev-tools core-test ## Python unit tests
+	$(PYTEST) tests/unit
+
+.PHONY: py-compat
+py-compat: .venv/.dev-tools core-test ## the API of PyGaSe 0.3.1 and master
+	$(PYTEST) tests/compat
+
+.PHONY: interop
+interop: .venv/.dev-tools .venv-original/.installed core-test ## live games with the released PyGaSe 0.3.1
+	$(PYTEST) tests/interop
+
+.PHONY: py-portable
+py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built ## compat and interop with portable I/O
+	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase; assert 'portable' in pygase.__file__, pygase.__file__"
+	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/compat
+	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/interop
+
+## environments and builds
+
+.PHONY: environments
+environments: .venv/.dev-tools .venv-original/.installed ## .venv with all tools, .venv-original with PyGaSe 0.3.1
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.10 or newer found: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.build-tools: requirements-build.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements-build.txt
+	@touch $@
+
+.venv/.dev-tools: requirements-dev.txt requirements-build.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch .venv/.build-tools $@
+
+.venv-original/.installed: requirements-original.txt
+	$(PYTHON) -m venv .venv-original
+	$(ORIGINAL) -m pip install --quiet -r requirements-original.txt
+	@touch $@
+
+# The extension lies in python/pygase, one at a time: `fast` for the demo, `test` (with debug assertions, and
+# the dependencies shared with `cargo test`) for the tests. The stamp says which one is there.
+.PHONY: core-fast core-test
+core-fast: .venv/.core-fast
+core-test: .venv/.core-test
+
+ifeq ($(wildcard python/pygase/_core*.so python/pygase/_core*.pyd),)
+.PHONY: .venv/.core-fast .venv/.core-test
+endif
+
+.venv/.core-fast: $(SOURCES) .venv/.build-tools
+	$(BIN)/maturin develop --quiet --locked --profile dev-fast
+	@rm -f .venv/.core-*
+	@touch $@
+
+.venv/.core-test: $(SOURCES) .venv/.build-tools
+	$(BIN)/maturin develop --quiet --locked
+	@rm -f .venv/.core-*
+	@touch $@
+
+$(PORTABLE)/.built: $(SOURCES) $(wildcard python/pygase/*.py*) .venv/.build-tools
+	@rm -rf $(PORTABLE) .cache/portable-wheel
+	$(BIN)/maturin build --quiet --locked --profile dev --features portable-io \
+		--interpreter $(BIN)/python --out .cache/portable-wheel
+	$(BIN)/python -m pip install --quiet --no-deps --target $(PORTABLE) .cache/portable-wheel/*.whl
+	@touch $@

@@ -1,0 +1,590 @@
+"""The backend of a game: its state, its rules and its server.
+
+# Contents
+- `GameStateStore`: keeps the game state
+- `Server`: shares the game state with clients and exchanges events with them
+- `GameStateMachine`: runs the game loop
+- `Backend`: all three, assembled
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from pygase import _core
+from pygase._pump import UserErrors, call_handler, check_port, dual, has_own_loop, run_in_thread
+from pygase.client import send
+from pygase.connection import (
+    SHUTDOWN_TIMEOUT,
+    ServerConnection,
+    ServerSession,
+    attributes_of,
+    state_of,
+)
+from pygase.event import Event, EventHandler, UniversalEventHandler
+from pygase.gamestate import GameState, GameStateUpdate, GameStatus, _merge
+from pygase.utils import Sqn, logger
+
+__all__ = ["Backend", "GameStateMachine", "GameStateStore", "Server"]
+
+#: Events that wait for the game loop; what comes on top is dropped.
+EVENT_LIMIT = 16_384
+#: The part of the interval after which the game loop leaves waiting events to the next time step.
+EVENT_SHARE = 0.95
+
+
+class GameStateStore:
+    """Keeps the game state, for a server to share and a game loop to change.
+
+    Args:
+        initial_game_state: The state to begin with; an empty one by default.
+
+    Raises:
+        TypeError: The initial state is no `GameState`, or a value in it cannot be sent; the message has the
+            path to it.
+    """
+
+    _update_cache_size: int = 100
+
+    def __init__(self, initial_game_state: GameState | None = None) -> None:
+        if initial_game_state is None:
+            initial_game_state = GameState()
+        elif not isinstance(initial_game_state, GameState):
+            raise TypeError(
+                "'initial_game_state' should be of type 'GameState', "
+                f"not '{type(initial_game_state).__name__}'."
+            )
+        self._game_state = initial_game_state
+        self._game_state_update_cache: list[GameStateUpdate] = [GameStateUpdate(0)]
+        self._lock = threading.RLock()
+        self._mirror = _core.Store(initial_game_state.time_order, attributes_of(initial_game_state))
+
+    def get_game_state(self) -> GameState:
+        """Return the game state; it is the same object all the time."""
+        with self._lock:
+            # An idle server goes on numbering, so that clients that joined late still get everything.
+            shared = Sqn(self._mirror.time_order)
+            if shared > Sqn(self._game_state.time_order):
+                self._game_state.time_order = shared
+            return self._game_state
+
+    def get_update_cache(self) -> list[GameStateUpdate]:
+        """Return the newest updates, the oldest of them first."""
+        with self._lock:
+            return list(self._game_state_update_cache)
+
+    def push_update(self, update: GameStateUpdate) -> None:
+        """Merge an update into the game state and share it; an update that is not newer has no effect.
+
+        Args:
+            update: The update; it has a higher time order than the game state.
+
+        Raises:
+            TypeError: It is no update, or a value cannot be sent; the message has the path to it, and nothing
+                changes.
+            OverflowError: A value is too large for a package; the message has the path to it. All others are
+                shared.
+        """
+        if not isinstance(update, GameStateUpdate):
+            raise TypeError(f"'update' should be of type 'GameStateUpdate', not '{type(update).__name__}'.")
+        with self._lock:
+            if not update > self._game_state:
+                self._remember(update)
+                return
+            try:
+                self._mirror.push(update.time_order, vars(update))
+            except OverflowError:
+                # A value too large for a package keeps back no other, a float too large to be sent does.
+                if not update.time_order > Sqn(self._mirror.time_order):
+                    self._take_over(update)
+                raise
+            self._take_over(update)
+
+    def _take_over(self, update: GameStateUpdate) -> None:
+        # The mirror has the last word: an idle server may have gone on numbering meanwhile.
+        self._game_state._apply(self._mirror.time_order, vars(update))
+        self._remember(update)
+
+    def _push_changes(self, changes: dict[str, Any]) -> None:
+        with self._lock:
+            self.push_update(update_after(self.get_game_state(), changes))
+
+    def _remember(self, update: GameStateUpdate) -> None:
+        self._game_state_update_cache.append(update)
+        del self._game_state_update_cache[: -self._update_cache_size]
+
+    def _mirror_all(self) -> None:
+        """Share what was changed in the game state itself, without an update."""
+        with self._lock:
+            state = self.get_game_state()
+            self._mirror.replace(state.time_order, attributes_of(state))
+
+
+class Server:
+    """Shares a game state with clients and exchanges events with them.
+
+    Args:
+        game_state_store: A `GameStateStore`, or an object with the same methods.
+
+    Attributes:
+        connections: The `ServerConnection` of each client by its address.
+        host_client: The address of the client that may shut the server down, or None.
+        game_state_store: The store.
+
+    Example:
+        ```python
+        server = Server(GameStateStore(GameState(score=0)))
+        server.run_in_thread(port=8080)
+        server.dispatch_event("WELCOME")
+        server.shutdown()
+        ```
+    """
+
+    def __init__(self, game_state_store: Any) -> None:
+        self.connections: dict[Any, Any] = {}
+        self.host_client: Any = None
+        self.game_state_store = game_state_store
+        self._universal_event_handler = UniversalEventHandler()
+        self._hostname: str | None = None
+        self._port: int | None = None
+        self._session: ServerSession | None = None
+
+    @property
+    def hostname(self) -> str | None:
+        """The address the server listens on, 'localhost' for 127.0.0.1; None when it does not run."""
+        return "localhost" if self._hostname == "127.0.0.1" else self._hostname
+
+    @property
+    def port(self) -> int | None:
+        """The port the server listens on; None when it does not run."""
+        return self._port
+
+    @dual
+    async def run(self, port: int = 0, hostname: str = "localhost", event_wire: Any = None) -> None:
+        """Run the server until `shutdown`. Blocks, or is awaited.
+
+        Handlers and callbacks run in this thread. A server that runs again keeps its `connections`.
+
+        Args:
+            port: Port to listen on; 0 for any that is free.
+            hostname: Hostname or IP address to listen on; `0.0.0.0` or `::` for all of this machine.
+            event_wire: Object with `_push_event` that gets the events as well, usually a `GameStateMachine`.
+
+        Raises:
+            TypeError: The port is no int or the hostname no str.
+            ValueError: The port is out of range.
+            OSError: The address cannot be used; `PermissionError` if that takes more rights.
+            RuntimeError: This server runs already.
+        """
+        await self._start(port, hostname, event_wire).run()
+
+    def run_in_thread(
+        self, port: int = 0, hostname: str = "localhost", event_wire: Any = None, daemon: bool = True
+    ) -> threading.Thread:
+        """Run the server in a thread of its own, where handlers and callbacks run then.
+
+        Args:
+            port: Port to listen on; 0 for any that is free.
+            hostname: Hostname or IP address to listen on; `0.0.0.0` or `::` for all of this machine.
+            event_wire: Object with `_push_event` that gets the events as well, usually a `GameStateMachine`.
+            daemon: Whether the process may end while the server runs.
+
+        Returns:
+            The thread. The server listens already, on `hostname` and `port`.
+
+        Raises:
+            TypeError: The port is no int or the hostname no str.
+            ValueError: The port is out of range.
+            OSError: The address cannot be used; `PermissionError` if that takes more rights.
+            RuntimeError: This server runs already.
+        """
+        return run_in_thread(self._start(port, hostname, event_wire).run(), "pygase-server", daemon)
+
+    @dual
+    def shutdown(self) -> None:
+        """Shut the server down; harmless when it does not run. Blocks, or is awaited.
+
+        It can be run again, and remembers the connections.
+        """
+        session = self._session
+        if session is not None and not session.done.is_set():
+            session.finish()
+            session.done.wait(SHUTDOWN_TIMEOUT)
+
+    def dispatch_event(
+        self,
+        event_type: str,
+        *args: Any,
+        target_client: Any = "all",
+        retries: int = 0,
+        ack_callback: Callable[[ServerConnection], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event to one client or to all of them.
+
+        Args:
+            event_type: The type its handlers are registered for.
+            *args: Positional arguments for the handlers.
+            target_client: The address of a client, or 'all'.
+            retries: How often to send it again to a client that did not get it; it may arrive twice then.
+            ack_callback: Function or coroutine function that gets the `ServerConnection` when the event has
+                arrived.
+            **kwargs: Keyword arguments for the handlers.
+
+        Raises:
+            KeyError: There is no client with that address.
+            TypeError: An argument cannot be sent; the message has the path to it.
+            OverflowError: The event is too large for a package.
+        """
+        event = Event(event_type, *args, **kwargs)
+        if target_client != "all":
+            targets = [self.connections[target_client]]
+        else:
+            targets = list(self.connections.values())
+        if not targets:
+            event.to_bytes()  # what cannot be sent is a mistake with no client around, too
+        for connection in targets:
+            self._send(connection, event, retries, ack_callback)
+
+    def register_event_handler(self, event_type: str, event_handler_function: EventHandler) -> None:
+        """Have events of a type from clients handled by a function.
+
+        Args:
+            event_type: The type of the events.
+            event_handler_function: A function or coroutine function; it gets the address of the client as the
+                keyword argument `client_address`.
+
+        Raises:
+            TypeError: The handler is not callable.
+        """
+        self._universal_event_handler.register_event_handler(event_type, event_handler_function)
+
+    def _start(self, port: int, hostname: str, event_wire: Any) -> ServerSession:
+        check_port(port)
+        if not isinstance(hostname, str):
+            raise TypeError(f"hostname must be a str, not {type(hostname).__name__}")
+        if self._session is not None and not self._session.done.is_set():
+            address = (self.hostname, self.port)
+            raise RuntimeError(f"Server is already running on {address}; call shutdown() first.")
+        self._session = None
+        self._session = ServerSession(hostname, port, self, event_wire)
+        return self._session
+
+    def _send(
+        self,
+        connection: Any,
+        event: Event,
+        retries: int,
+        ack_callback: Callable[[ServerConnection], Any] | None,
+    ) -> None:
+        send(connection, event, retries, None if ack_callback is None else lambda: ack_callback(connection))
+
+
+class GameStateMachine:
+    """Runs the game loop, which moves the game state on in time.
+
+    Override or assign `time_step`.
+
+    Args:
+        game_state_store: A `GameStateStore`, or an object with the same methods.
+
+    Attributes:
+        game_time: Seconds that the game has been running.
+    """
+
+    def __init__(self, game_state_store: Any) -> None:
+        self.game_time = 0.0
+        self._game_state_store = game_state_store
+        self._universal_event_handler = UniversalEventHandler()
+        self._event_queue: deque[Event] = deque()
+        self._errors = UserErrors()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._stopped = threading.Event()
+        self._stopped.set()
+        self._thread: int | None = None
+        self._timer: _core.TickTimer | None = None
+
+    @property
+    def _game_loop_is_running(self) -> bool:
+        return not self._stopped.is_set()
+
+    @functools.partial(dual, at_once=True)
+    def _push_event(self, event: Event) -> None:
+        """Have an event handled in the next time step. Blocks, or is awaited.
+
+        Args:
+            event: The event.
+        """
+        if len(self._event_queue) < EVENT_LIMIT:
+            self._event_queue.append(event)
+        else:
+            self._errors.once("too many events wait for the game loop; some are dropped")
+
+    def register_event_handler(self, event_type: str, event_handler_function: EventHandler) -> None:
+        """Have events of a type handled in the game loop by a function.
+
+        Only the events of a server that has this machine as its `event_wire` get here.
+
+        Args:
+            event_type: The type of the events.
+            event_handler_function: A function or coroutine function. Besides the arguments of the event it
+                gets the keyword arguments `game_state`, `dt` and `client_address`, and returns a dict of
+                changes, like `time_step`, or None.
+
+        Raises:
+            TypeError: The handler is not callable.
+        """
+        logger.info("Registering event handler for events of type %s.", event_type)
+        self._universal_event_handler.register_event_handler(event_type, event_handler_function)
+
+    @dual
+    async def run_game_loop(self, interval: float = 0.02) -> None:
+        """Make the game active and run its loop until it is paused. Blocks, or is awaited.
+
+        Each time step calls `time_step`, then the handlers of the events that came, and merges what they
+        return into the game state. `stop` pauses the game, and so does an update with a `game_status` of
+        `GameStatus.PAUSED`. The loop can be run again and goes on where it was.
+
+        Args:
+            interval: Seconds between the starts of two time steps.
+
+        Raises:
+            NotImplementedError: There is no `time_step`.
+            ValueError: The interval is not positive.
+            RuntimeError: The game loop runs already.
+        """
+        await self._play(self._start(interval), interval)
+
+    def run_game_loop_in_thread(self, interval: float = 0.02) -> threading.Thread:
+        """Make the game active and run its loop in a thread of its own.
+
+        Args:
+            interval: Seconds between the starts of two time steps.
+
+        Returns:
+            The thread, no daemon: the process ends only after `stop`.
+
+        Raises:
+            NotImplementedError: There is no `time_step`.
+            ValueError: The interval is not positive.
+            RuntimeError: The game loop runs already.
+        """
+        return run_in_thread(self._play(self._start(interval), interval), "pygase-game-loop", daemon=False)
+
+    @dual
+    def stop(self, timeout: float = 1.0) -> bool:
+        """Pause the game and wait until its loop has ended. Blocks, or is awaited.
+
+        From inside the game loop it returns at once, and the time step at hand is the last one.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Returns:
+            Whether the game loop has ended; also True if there was none.
+        """
+        logger.info("Trying to stop game loop ...")
+        with self._lock:
+            if self._stopped.is_set():
+                return True
+            self._stopping = True
+            if self._timer is not None:
+                self._timer.stop()
+        return self._thread == threading.get_ident() or self._stopped.wait(timeout)
+
+    def time_step(self, game_state: GameState, dt: float) -> dict[str, Any]:
+        """Return what changes in the game state in a time step: override or assign this.
+
+        Args:
+            game_state: The game state before the time step; it is not to be changed here.
+            dt: Seconds since the time step before.
+
+        Returns:
+            The attributes that change. Dicts are merged deeply, `TO_DELETE` removes a key.
+        """
+        raise NotImplementedError("override or assign GameStateMachine.time_step")
+
+    def _knows(self, event_type: str) -> bool:
+        return self._universal_event_handler.has_event_type(event_type)
+
+    def _start(self, interval: float) -> _core.TickTimer:
+        if not interval > 0:
+            raise ValueError(f"interval {interval} is not a positive number of seconds")
+        if getattr(self.time_step, "__func__", None) is GameStateMachine.time_step:
+            raise NotImplementedError("override or assign GameStateMachine.time_step")
+        with self._lock:
+            if not self._stopped.is_set():
+                raise RuntimeError("The game loop is already running; call stop() first.")
+            self._push({"game_status": GameStatus.ACTIVE})
+            self._stopping = False
+            self._stopped.clear()
+            self._timer = _core.TickTimer(interval)
+        logger.info("State machine starting game loop with interval of %s seconds.", interval)
+        return self._timer
+
+    async def _play(self, timer: _core.TickTimer, interval: float) -> None:
+        loop = asyncio.get_running_loop()
+        blocking = has_own_loop()
+        self._thread = threading.get_ident()
+        dt = interval
+        try:
+            while not self._stopping:
+                game_state = state_of(self._game_state_store)
+                if game_state.is_paused():
+                    break
+                await self._step(game_state, dt, time.monotonic() + EVENT_SHARE * interval)
+                if blocking:
+                    await asyncio.sleep(0)  # lets tasks of the handlers go on
+                    elapsed = timer.wait()
+                else:
+                    elapsed = await loop.run_in_executor(None, timer.wait)
+                if elapsed is None:
+                    break
+                dt = elapsed
+        finally:
+            timer.stop()
+            self._thread = None
+            if not state_of(self._game_state_store).is_paused():
+                self._push({"game_status": GameStatus.PAUSED})
+            self._stopped.set()
+            logger.info("Game loop stopped.")
+
+    async def _step(self, game_state: GameState, dt: float, event_deadline: float) -> None:
+        changes: dict[str, Any] = {}
+        try:
+            _add(changes, await _result(self.time_step(game_state, dt)), "time_step")
+        except Exception as error:
+            self._errors.report("time_step", error)
+        while self._event_queue:
+            event = self._event_queue.popleft()
+            what = f"handler for {event.type} events"
+            try:
+                if self._knows(event.type):
+                    handled = call_handler(self._universal_event_handler, event, game_state=game_state, dt=dt)
+                    _add(changes, await _result(handled), what)
+                else:
+                    self._errors.once(f"no handler in the game loop for events of type {event.type!r}")
+            except Exception as error:
+                self._errors.report(what, error)
+            if time.monotonic() >= event_deadline:
+                break
+        try:
+            self._push(changes)
+        except Exception as error:
+            self._errors.report("update of the game state", error)
+        self.game_time += dt
+
+    def _push(self, changes: dict[str, Any]) -> None:
+        store = self._game_state_store
+        if isinstance(store, GameStateStore):
+            store._push_changes(changes)
+        else:
+            store.push_update(update_after(state_of(store), changes))
+
+
+class Backend:
+    """Everything a game needs at the server: a store, a game loop and a server, assembled.
+
+    Args:
+        initial_game_state: The game state to begin with.
+        time_step_function: Function of the game state and of the seconds since the last time step that
+            returns a dict of what changes, see `GameStateMachine.time_step`.
+        event_handlers: Functions for the game loop by event type, see
+            `GameStateMachine.register_event_handler`.
+
+    Attributes:
+        game_state_store: The `GameStateStore`.
+        game_state_machine: The `GameStateMachine`.
+        server: The `Server`.
+
+    Example:
+        ```python
+        Backend(
+            GameState(position=0.0, speed=1.0),
+            lambda game_state, dt: {"position": game_state.position + game_state.speed * dt},
+            {"SET_SPEED": lambda speed, **kwargs: {"speed": speed}},
+        ).run("localhost", 8080)
+        ```
+    """
+
+    def __init__(
+        self,
+        initial_game_state: GameState,
+        time_step_function: Callable[[GameState, float], Any],
+        event_handlers: dict[str, EventHandler] | None = None,
+    ) -> None:
+        self.game_state_store = GameStateStore(initial_game_state)
+        self.game_state_machine = GameStateMachine(self.game_state_store)
+        self.game_state_machine.time_step = time_step_function  # type: ignore[assignment, method-assign]
+        for event_type, handler in (event_handlers or {}).items():
+            self.game_state_machine.register_event_handler(event_type, handler)
+        self.server = Server(self.game_state_store)
+
+    @dual
+    async def run(self, hostname: str, port: int, interval: float = 0.02) -> None:
+        """Run the game loop and the server until `shutdown`. Blocks, or is awaited.
+
+        Args:
+            hostname: Hostname or IP address to listen on.
+            port: Port to listen on; 0 for any that is free.
+            interval: Seconds between the starts of two time steps.
+
+        Raises:
+            TypeError: The port is no int or the hostname no str.
+            ValueError: The port is out of range or the interval not positive.
+            OSError: The address cannot be used; `PermissionError` if that takes more rights.
+            RuntimeError: This backend runs already.
+        """
+        session = self.server._start(port, hostname, self.game_state_machine)
+        try:
+            self.game_state_machine.run_game_loop_in_thread(interval)
+        except BaseException:
+            session.abandon()
+            raise
+        try:
+            await session.run()
+        finally:
+            await self.game_state_machine.stop()
+
+    @dual
+    def shutdown(self) -> None:
+        """Stop the game loop and the server; harmless when they do not run. Blocks, or is awaited."""
+        self.game_state_machine.stop()
+        self.server.shutdown()
+
+
+def update_after(game_state: GameState, changes: dict[str, Any]) -> GameStateUpdate:
+    """Return the update that follows on a game state.
+
+    Args:
+        game_state: The game state.
+        changes: What the update changes.
+    """
+    update = GameStateUpdate(Sqn(game_state.time_order) + 1)
+    vars(update).update(changes)
+    vars(update).pop("time_order", None)
+    return update
+
+
+async def _result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def _add(changes: dict[str, Any], more: Any, what: str) -> None:
+    """Merge what user code returned into the changes of a time step."""
+    if more is None:
+        return
+    if not isinstance(more, dict):
+        raise TypeError(f"the {what} returned {type(more).__name__}, not a dict")
+    for name in more:
+        if not isinstance(name, str):
+            raise TypeError(f"the {what} returned a dict with the key {name!r}, which is no str")
+    _merge(changes, more, keep_deletions=True)

@@ -1,0 +1,358 @@
+//! `Connection`, `ClientConnection` and `ServerConnection` as Python sees them.
+//!
+//! Attributes read and write the machine that the net layer steps; callbacks are numbers there and
+//! functions here. The lock of a connection is never held while Python code runs.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use pyo3::{
+    PyTraverseError, PyVisit,
+    exceptions::{PyOverflowError, PyTypeError, PyValueError},
+    prelude::*,
+    types::{PyDict, PyTuple},
+};
+
+use super::{codec, server::PyPeerHandle, shim};
+use crate::{
+    ClientConnection, Connection, ServerConnection,
+    connection::{CallbackId, Config, DispatchError, Quality, Status},
+    endpoint::{MAX_PLAIN_EVENT, Peer},
+    wire::Sqn,
+};
+
+/// The machine behind a connection object.
+#[derive(Clone)]
+pub(super) enum Core {
+    Plain(Arc<Mutex<Connection>>),
+    Client(Arc<Mutex<ClientConnection>>),
+    Server(Arc<Peer>),
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The two functions of which one will be called.
+struct Callbacks {
+    acknowledged: Option<Py<PyAny>>,
+    timed_out: Option<Py<PyAny>>,
+}
+
+/// One peer: events with callbacks, acknowledgements, round trip time.
+#[pyclass(frozen, subclass, dict, weakref, name = "Connection", module = "pygase._core")]
+pub(super) struct PyConnection {
+    core: Mutex<Core>,
+    next_callback: AtomicU64,
+    callbacks: Mutex<HashMap<CallbackId, Callbacks>>,
+}
+
+impl PyConnection {
+    fn with_core(core: Core) -> Self {
+        Self { core: Mutex::new(core), next_callback: AtomicU64::new(1), callbacks: Mutex::default() }
+    }
+
+    pub(super) fn core(&self) -> Core {
+        lock(&self.core).clone()
+    }
+
+    /// Runs `act` on what every kind of connection shares.
+    fn with<R>(&self, act: impl FnOnce(&mut Connection) -> R) -> R {
+        match self.core() {
+            Core::Plain(connection) => act(&mut lock(&connection)),
+            Core::Client(connection) => act(lock(&connection).connection_mut()),
+            Core::Server(peer) => act(peer.lock().connection_mut()),
+        }
+    }
+
+    fn dispatch(&self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
+        match self.core() {
+            Core::Plain(connection) => lock(&connection).dispatch(event, callback, MAX_PLAIN_EVENT),
+            Core::Client(connection) => lock(&connection).dispatch(event, callback),
+            Core::Server(peer) => peer.lock().dispatch(event, callback),
+        }
+    }
+
+    fn hello(&self) -> bool {
+        match self.core() {
+            Core::Plain(_) => false,
+            Core::Client(connection) => lock(&connection).hello(),
+            Core::Server(peer) => peer.lock().hello(),
+        }
+    }
+}
+
+#[pymethods]
+impl PyConnection {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::with_core(Core::Plain(Arc::default()))
+    }
+
+    #[pyo3(signature = (remote_address, event_handler, event_wire=None))]
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        remote_address: &Bound<'_, PyAny>,
+        event_handler: &Bound<'_, PyAny>,
+        event_wire: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        slf.setattr("remote_address", remote_address)?;
+        slf.setattr("event_handler", event_handler)?;
+        slf.setattr("event_wire", event_wire)
+    }
+
+    #[getter]
+    fn local_sequence<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        shim::to_sqn(py, self.with(|connection| connection.local_sequence))
+    }
+
+    #[setter]
+    fn set_local_sequence(&self, value: u16) {
+        self.with(|connection| connection.local_sequence = Sqn::new(value));
+    }
+
+    #[getter]
+    fn remote_sequence<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        shim::to_sqn(py, self.with(|connection| connection.received.newest))
+    }
+
+    #[setter]
+    fn set_remote_sequence(&self, value: u16) {
+        self.with(|connection| connection.received.newest = Sqn::new(value));
+    }
+
+    #[getter]
+    fn ack_bitfield(&self) -> String {
+        format!("{:032b}", self.with(|connection| connection.received.bitfield))
+    }
+
+    #[setter]
+    fn set_ack_bitfield(&self, value: &str) -> PyResult<()> {
+        let bits = u32::from_str_radix(value, 2).ok().filter(|_| value.len() == 32);
+        let bits = bits.ok_or_else(|| {
+            PyValueError::new_err(format!("ack_bitfield must be 32 characters '0' or '1', not {value:?}"))
+        })?;
+        self.with(|connection| connection.received.bitfield = bits);
+        Ok(())
+    }
+
+    #[getter]
+    fn latency(&self) -> f64 {
+        self.with(|connection| connection.latency)
+    }
+
+    #[setter]
+    fn set_latency(&self, seconds: f64) {
+        self.with(|connection| connection.latency = seconds);
+    }
+
+    #[getter]
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        shim::to_status(py, self.with(|connection| connection.status()))
+    }
+
+    #[setter]
+    fn set_status(&self, value: u8) -> PyResult<()> {
+        let status = match value {
+            0 => Status::Disconnected,
+            1 => Status::Connected,
+            2 => Status::Connecting,
+            other => return Err(PyValueError::new_err(format!("{other} is not a connection status"))),
+        };
+        self.with(|connection| connection.set_status(status));
+        Ok(())
+    }
+
+    #[getter]
+    fn quality(&self) -> &'static str {
+        self.with(|connection| connection.congestion.quality).as_str()
+    }
+
+    #[setter]
+    fn set_quality(&self, value: &str) -> PyResult<()> {
+        let quality = match value {
+            "good" => Quality::Good,
+            "bad" => Quality::Bad,
+            other => return Err(PyValueError::new_err(format!("quality is 'good' or 'bad', not {other:?}"))),
+        };
+        self.with(|connection| connection.congestion.quality = quality);
+        Ok(())
+    }
+
+    /// Send an event with the next package that has room for it.
+    ///
+    /// `event` is anything with `to_bytes()`; of the two callbacks exactly one is called, when the package
+    /// that carried the event was acknowledged or was not within the package timeout. OverflowError if no
+    /// package could carry the event.
+    #[pyo3(signature = (event, ack_callback=None, timeout_callback=None))]
+    fn dispatch_event(
+        &self,
+        event: &Bound<'_, PyAny>,
+        ack_callback: Option<Py<PyAny>>,
+        timeout_callback: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let bytes: Arc<[u8]> = event.call_method0("to_bytes")?.extract::<&[u8]>()?.into();
+        let callback = (ack_callback.is_some() || timeout_callback.is_some())
+            .then(|| self.next_callback.fetch_add(1, Ordering::Relaxed));
+        if let Some(id) = callback {
+            let pair = Callbacks { acknowledged: ack_callback, timed_out: timeout_callback };
+            lock(&self.callbacks).insert(id, pair);
+        }
+        self.dispatch(bytes, callback).map_err(|error| {
+            let _dropped = callback.and_then(|id| lock(&self.callbacks).remove(&id));
+            PyOverflowError::new_err(error.to_string())
+        })
+    }
+
+    /// Takes out the callbacks of an event whose fate is known; gives the one to call.
+    fn _resolve(&self, callback_id: CallbackId, acked: bool) -> Option<Py<PyAny>> {
+        let pair = lock(&self.callbacks).remove(&callback_id)?;
+        if acked { pair.acknowledged } else { pair.timed_out }
+    }
+
+    /// Counters of this connection: what was sent, received, lost and dropped, and whether both sides are
+    /// pygase-rs ('hello').
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.with(|connection| connection.stats);
+        let dict = PyDict::new(py);
+        for (name, value) in [
+            ("sent", stats.sent),
+            ("received", stats.received),
+            ("bytes_sent", stats.bytes_sent),
+            ("bytes_received", stats.bytes_received),
+            ("acknowledged", stats.acknowledged),
+            ("lost", stats.lost),
+            ("duplicate", stats.duplicate),
+            ("late", stats.late),
+            ("malformed", stats.malformed),
+            ("implausible", stats.implausible),
+            ("queue_full", stats.queue_full),
+            ("events_received", stats.events_received),
+            ("events_sent", stats.events_sent),
+        ] {
+            dict.set_item(name, value)?;
+        }
+        dict.set_item("hello", self.hello())?;
+        Ok(dict)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Ok(callbacks) = self.callbacks.try_lock() else { return Ok(()) };
+        for pair in callbacks.values() {
+            visit.call(&pair.acknowledged)?;
+            visit.call(&pair.timed_out)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let _dropped = std::mem::take(&mut *lock(&self.callbacks));
+    }
+}
+
+/// A connection to a server, with the client's copy of the game state.
+#[pyclass(frozen, subclass, extends = PyConnection, name = "ClientConnection", module = "pygase._core")]
+pub(super) struct PyClientConnection;
+
+#[pymethods]
+impl PyClientConnection {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
+        let core = Core::Client(Arc::default());
+        PyClassInitializer::from(PyConnection::with_core(core)).add_subclass(Self)
+    }
+
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        remote_address: &Bound<'_, PyAny>,
+        event_handler: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        PyConnection::__init__(slf.as_super(), remote_address, event_handler, None)
+    }
+
+    /// What changed in the game state since the last call, or None: whether to forget what was there
+    /// before, the time order, and a dict to merge.
+    fn _pull_state<'py>(
+        slf: &Bound<'py, Self>,
+        py: Python<'py>,
+    ) -> PyResult<Option<(bool, u16, Bound<'py, PyAny>)>> {
+        let Core::Client(connection) = slf.as_super().get().core() else { return Ok(None) };
+        let pulled = lock(&connection).replica_mut().pull();
+        let Some(pulled) = pulled else { return Ok(None) };
+        Ok(Some((pulled.fresh, pulled.time_order.value(), codec::decode(py, &pulled.update)?)))
+    }
+}
+
+/// A connection to a client, on a server.
+#[pyclass(frozen, subclass, extends = PyConnection, name = "ServerConnection", module = "pygase._core")]
+pub(super) struct PyServerConnection;
+
+#[pymethods]
+impl PyServerConnection {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
+        let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        let peer = Peer::new(nowhere, ServerConnection::new(Config::default(), Sqn::ZERO));
+        PyClassInitializer::from(PyConnection::with_core(Core::Server(peer))).add_subclass(Self)
+    }
+
+    #[pyo3(signature = (remote_address, event_handler, game_state_store, last_client_time_order, event_wire=None))]
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        remote_address: &Bound<'_, PyAny>,
+        event_handler: &Bound<'_, PyAny>,
+        game_state_store: &Bound<'_, PyAny>,
+        last_client_time_order: &Bound<'_, PyAny>,
+        event_wire: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        PyConnection::__init__(slf.as_super(), remote_address, event_handler, event_wire)?;
+        slf.setattr("game_state_store", game_state_store)?;
+        slf.setattr("last_client_time_order", last_client_time_order)
+    }
+
+    #[getter]
+    fn last_client_time_order<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.as_super().get().core() {
+            Core::Server(peer) => shim::to_sqn(py, peer.lock().last_client_time_order),
+            Core::Plain(_) | Core::Client(_) => shim::to_sqn(py, Sqn::ZERO),
+        }
+    }
+
+    #[setter]
+    fn set_last_client_time_order(slf: &Bound<'_, Self>, value: Option<u16>) {
+        if let Core::Server(peer) = slf.as_super().get().core() {
+            peer.lock().last_client_time_order = Sqn::new(value.unwrap_or_default());
+        }
+    }
+
+    /// Makes this the object of a client that a running server knows.
+    fn _attach(slf: &Bound<'_, Self>, handle: &PyPeerHandle) {
+        *lock(&slf.as_super().get().core) = Core::Server(Arc::clone(&handle.0));
+    }
+}
+
+/// The peers behind Python's connection objects.
+pub(super) fn peers(connections: Vec<Bound<'_, PyServerConnection>>) -> PyResult<Vec<Arc<Peer>>> {
+    let peer = |connection: Bound<'_, PyServerConnection>| match connection.as_super().get().core() {
+        Core::Server(peer) => Ok(peer),
+        Core::Plain(_) | Core::Client(_) => Err(PyTypeError::new_err("not the connection of a server")),
+    };
+    connections.into_iter().map(peer).collect()
+}
+
+/// The machine behind Python's client connection.
+pub(super) fn client(connection: &Bound<'_, PyClientConnection>) -> PyResult<Arc<Mutex<ClientConnection>>> {
+    match connection.as_super().get().core() {
+        Core::Client(connection) => Ok(connection),
+        Core::Plain(_) | Core::Server(_) => Err(PyTypeError::new_err("not the connection of a client")),
+    }
+}

@@ -1,0 +1,96 @@
+//! The server's threads and sockets, as Python starts and stops them.
+
+use std::sync::{Arc, Mutex};
+
+use pyo3::{prelude::*, types::PyDict};
+
+use super::{
+    connection::{PyServerConnection, lock, peers},
+    inbox::PyInbox,
+    store::PyStore,
+};
+use crate::{
+    endpoint::{Peer, ServerConfig},
+    net::{UdpServer, local_addresses},
+};
+
+/// A client that a running server knows.
+#[pyclass(frozen, name = "PeerHandle", module = "pygase._core")]
+pub(super) struct PyPeerHandle(pub(super) Arc<Peer>);
+
+#[pymethods]
+impl PyPeerHandle {
+    /// (host, port) of the client.
+    #[getter]
+    fn address(&self) -> (String, u16) {
+        (self.0.address.ip().to_string(), self.0.address.port())
+    }
+
+    /// By which its notices name it.
+    #[getter]
+    fn tag(&self) -> u64 {
+        self.0.tag
+    }
+}
+
+/// A running server.
+#[pyclass(frozen, name = "UdpServer", module = "pygase._core")]
+pub(super) struct PyUdpServer {
+    address: (String, u16),
+    server: Mutex<Option<Arc<UdpServer>>>,
+}
+
+#[pymethods]
+impl PyUdpServer {
+    #[new]
+    #[pyo3(signature = (hostname, port, store, inbox, resume=Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        hostname: &str,
+        port: u16,
+        store: &PyStore,
+        inbox: &PyInbox,
+        resume: Vec<Bound<'_, PyServerConnection>>,
+    ) -> PyResult<Self> {
+        let remembered = peers(resume)?;
+        let (store, inbox) = (Arc::clone(&store.store), Arc::clone(&inbox.inbox));
+        let server = py
+            .detach(|| UdpServer::start(hostname, port, ServerConfig::default(), store, inbox, remembered))?;
+        let address = server.local_addr();
+        let address = (address.ip().to_string(), address.port());
+        Ok(Self { address, server: Mutex::new(Some(Arc::new(server))) })
+    }
+
+    /// (host, port) the socket is bound to.
+    #[getter]
+    fn local_address(&self) -> (String, u16) {
+        self.address.clone()
+    }
+
+    /// Stops the threads and closes the socket. Harmless when done twice.
+    fn stop(&self, py: Python<'_>) {
+        let server = lock(&self.server).take();
+        py.detach(|| {
+            if let Some(server) = server {
+                server.stop();
+            }
+        });
+    }
+
+    /// Counters of the server: what strangers sent, what was dropped and why.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        let Some(server) = lock(&self.server).clone() else { return Ok(dict) };
+        for (name, value) in server.stats().entries() {
+            dict.set_item(name, value)?;
+        }
+        Ok(dict)
+    }
+}
+
+/// Addresses of this machine under which others in its networks can reach it.
+#[pyfunction]
+pub(super) fn network_addresses(py: Python<'_>) -> PyResult<Vec<String>> {
+    let addresses = py.detach(local_addresses)?;
+    Ok(addresses.iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,71 @@
+//! The server's state, as Python pushes it.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+use pyo3::{exceptions::PyOverflowError, prelude::*, types::PyDict};
+
+use super::{codec, connection::lock};
+use crate::{
+    net::clock,
+    state::{Merged, Store},
+    wire::Sqn,
+};
+
+/// Mirror of a game state, shared with the threads that send it.
+#[pyclass(frozen, name = "Store", module = "pygase._core")]
+pub(super) struct PyStore {
+    pub(super) store: Arc<Mutex<Store>>,
+    /// Paths of values that were reported as too large.
+    reported: Mutex<HashSet<String>>,
+}
+
+#[pymethods]
+impl PyStore {
+    #[new]
+    fn new(py: Python<'_>, time_order: u16, state: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let bytes = codec::encode(state.as_any(), "")?;
+        let (store, merged) = py.detach(|| Store::load(Sqn::new(time_order), &bytes))?;
+        let mirror = Self { store: Arc::new(Mutex::new(store)), reported: Mutex::default() };
+        mirror.report(&merged)?;
+        Ok(mirror)
+    }
+
+    /// Newest time order.
+    #[getter]
+    fn time_order(&self) -> u16 {
+        lock(&self.store).time_order().value()
+    }
+
+    /// Merges an update. TypeError naming the path for what cannot be serialised (then nothing is merged);
+    /// OverflowError naming path, size and limit for a value that no package can carry (once for each path;
+    /// the rest is merged).
+    fn push(&self, py: Python<'_>, time_order: u16, update: &Bound<'_, PyDict>) -> PyResult<()> {
+        let bytes = codec::encode(update.as_any(), "")?;
+        let merged = py.detach(|| lock(&self.store).push(clock::now(), Sqn::new(time_order), &bytes))?;
+        self.report(&merged)
+    }
+
+    /// Makes the mirror equal to `state`. Errors as for `push`.
+    fn replace(&self, py: Python<'_>, time_order: u16, state: &Bound<'_, PyDict>) -> PyResult<()> {
+        let bytes = codec::encode(state.as_any(), "")?;
+        let merged = py.detach(|| lock(&self.store).replace(clock::now(), Sqn::new(time_order), &bytes))?;
+        self.report(&merged)
+    }
+}
+
+impl PyStore {
+    fn report(&self, merged: &Merged) -> PyResult<()> {
+        let mut reported = lock(&self.reported);
+        match merged.too_large.iter().find(|leaf| reported.insert(leaf.path.clone())) {
+            None => Ok(()),
+            Some(leaf) => Err(PyOverflowError::new_err(format!(
+                "the value at '{}' has {} bytes, but one value of the game state may have at most {}: split it \
+                 into several keys; it is left out, the rest of the update is shared",
+                leaf.path, leaf.size, leaf.limit
+            ))),
+        }
+    }
+}

@@ -1,0 +1,342 @@
+"""The game state store and the game loop, without a network."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from pygase import Backend, GameState, GameStateMachine, GameStateStore, Server, backend
+from pygase.event import Event
+from pygase.gamestate import TO_DELETE, GameStateUpdate, GameStatus
+
+
+class Machine(GameStateMachine):
+    """Counts its steps, and stops after some."""
+
+    def __init__(self, store, steps=3):
+        super().__init__(store)
+        self.steps, self.seen = steps, []
+
+    def time_step(self, game_state, dt):
+        self.seen.append((dt, game_state.is_paused(), self.game_time))
+        return {
+            "n": len(self.seen),
+            **({"game_status": GameStatus.PAUSED} if len(self.seen) == self.steps else {}),
+        }
+
+
+def wait_for(condition, timeout=5.0):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_store_begins_with_a_state():
+    state = GameState(3, a=1)
+    assert GameStateStore(state).get_game_state() is state
+    assert GameStateStore().get_game_state() == GameState()
+    with pytest.raises(TypeError, match=r"^'initial_game_state' should be of type 'GameState', not 'int'\.$"):
+        GameStateStore(5)
+    with pytest.raises(TypeError, match="players"):
+        GameStateStore(GameState(players={1: {1, 2}}))
+
+
+def test_store_merges_updates():
+    store = GameStateStore(GameState(a=1, b={"x": 1}))
+    state = store.get_game_state()
+    store.push_update(GameStateUpdate(5, a=TO_DELETE, b={"y": 2}))
+    assert store.get_game_state() is state
+    assert state == GameState(5, b={"x": 1, "y": 2})
+    store.push_update(GameStateUpdate(5, a=1))
+    store.push_update(GameStateUpdate(4, a=1))
+    assert state == GameState(5, b={"x": 1, "y": 2})
+    assert [update.time_order for update in store.get_update_cache()] == [0, 5, 5, 4]
+
+
+def test_store_cache_is_bounded():
+    store = GameStateStore()
+    store._update_cache_size = 3
+    for number in range(1, 10):
+        store.push_update(GameStateUpdate(number))
+    assert [update.time_order for update in store.get_update_cache()] == [7, 8, 9]
+    store.get_update_cache().clear()
+    assert len(store.get_update_cache()) == 3
+
+
+def test_store_refuses_what_cannot_be_sent():
+    store = GameStateStore(GameState(a=1))
+    with pytest.raises(TypeError, match="not 'int'"):
+        store.push_update(5)
+    with pytest.raises(TypeError, match=r"players\[3\]\.name"):
+        store.push_update(GameStateUpdate(1, a=2, players={3: {"name": {1}}}))
+    with pytest.raises(OverflowError, match="speed"):
+        store.push_update(GameStateUpdate(1, a=2, speed=1e300))
+    assert store.get_game_state() == GameState(a=1)
+    assert len(store.get_update_cache()) == 1
+
+
+def test_store_merges_the_rest_when_a_value_is_too_large():
+    store = GameStateStore(GameState(a=1))
+    with pytest.raises(OverflowError, match=r"map.*\d+ bytes.*at most \d+"):
+        store.push_update(GameStateUpdate(1, a=2, map="x" * 3000))
+    assert store.get_game_state().a == 2
+    assert store.get_game_state().time_order == 1
+
+
+def test_store_follows_the_number_that_the_server_goes_on_to():
+    store = GameStateStore(GameState(3))
+    store._mirror.push(6, {})
+    store.push_update(GameStateUpdate(4, a=1))
+    assert store.get_game_state() == GameState(7, a=1)
+    store._mirror.push(9, {})
+    assert store.get_game_state().time_order == 9
+
+
+def test_game_loop_runs_until_the_game_is_paused():
+    store = GameStateStore(GameState(n=0))
+    machine = Machine(store)
+    machine.run_game_loop(interval=0.01)
+    state = store.get_game_state()
+    assert (state.n, state.is_paused()) == (3, True)
+    assert [paused for _, paused, _ in machine.seen] == [False] * 3
+    assert machine.seen[0][0] == 0.01
+    assert machine.seen[1][2] == 0.01
+    assert machine.game_time == pytest.approx(sum(dt for dt, _, _ in machine.seen))
+
+
+def test_game_loop_can_be_awaited():
+    async def main():
+        machine = Machine(GameStateStore())
+        await machine.run_game_loop(interval=0.01)
+        assert await machine.stop() is True
+        return machine
+
+    assert len(asyncio.run(main()).seen) == 3
+
+
+def test_game_loop_goes_on_where_it_was():
+    machine = Machine(GameStateStore(), steps=2)
+    machine.run_game_loop(interval=0.01)
+    before = machine.game_time
+    machine.steps = 4
+    machine.run_game_loop(interval=0.01)
+    assert len(machine.seen) == 4
+    assert machine.seen[2][2] == before
+
+
+def test_game_loop_in_thread_runs_when_the_call_returns():
+    store = GameStateStore()
+    machine = Machine(store, steps=0)
+    thread = machine.run_game_loop_in_thread(interval=0.005)
+    try:
+        assert not thread.daemon
+        assert not store.get_game_state().is_paused()
+        with pytest.raises(RuntimeError, match=r"already running; call stop\(\) first"):
+            machine.run_game_loop_in_thread()
+        with pytest.raises(RuntimeError, match="already running"):
+            machine.run_game_loop()
+        wait_for(lambda: len(machine.seen) > 3)
+    finally:
+        assert machine.stop(timeout=2) is True
+    assert store.get_game_state().is_paused()
+    thread.join(2)
+    assert not thread.is_alive()
+    assert machine.stop() is True
+
+
+def test_game_loop_keeps_its_interval():
+    machine = Machine(GameStateStore(), steps=50)
+    start = time.monotonic()
+    machine.run_game_loop(interval=0.02)
+    assert time.monotonic() - start == pytest.approx(1.0, abs=0.1)
+
+
+def test_stop_gives_up_in_time_and_works_from_inside():
+    store = GameStateStore()
+    machine = GameStateMachine(store)
+    go = threading.Event()
+
+    begun = threading.Event()
+
+    def time_step(game_state, dt):
+        begun.set()
+        go.wait(5)
+        stopped.append(machine.stop())
+        return {"n": 1}
+
+    stopped = []
+    machine.time_step = time_step
+    thread = machine.run_game_loop_in_thread(interval=0.01)
+    assert begun.wait(5)
+    assert machine.stop(timeout=0.05) is False
+    go.set()
+    thread.join(5)
+    assert store.get_game_state() == GameState(3, n=1)
+    assert machine.stop() is True
+
+
+def test_game_loop_needs_a_time_step_and_an_interval():
+    machine = GameStateMachine(GameStateStore())
+    with pytest.raises(NotImplementedError):
+        machine.time_step(GameState(), 1.0)
+    with pytest.raises(NotImplementedError, match="time_step"):
+        machine.run_game_loop()
+    machine.time_step = lambda game_state, dt: {}
+    for interval in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="not a positive number of seconds"):
+            machine.run_game_loop(interval)
+    assert machine._game_state_store.get_game_state().is_paused()
+
+
+def test_handlers_come_after_the_step_in_order_and_merge_deeply():
+    store = GameStateStore(GameState(players={}))
+    machine = Machine(store, steps=1)
+    seen = []
+
+    def join(name, *, game_state, dt, client_address):
+        seen.append((name, dict(game_state.players), dt, client_address))
+        return {"players": {name: {"at": client_address}}}
+
+    async def rename(name, **kwargs):
+        await asyncio.sleep(0)
+        return {"players": {name: {"name": name.upper()}}}
+
+    machine.register_event_handler("JOIN", join)
+    machine.register_event_handler("NAME", rename)
+    machine.register_event_handler("NOTHING", lambda **kwargs: None)
+    machine._push_event(Event("JOIN", "a", client_address=1))
+    machine._push_event(Event("JOIN", "b", client_address=2))
+    asyncio.run(push(machine, Event("NAME", "a")))
+    machine._push_event(Event("NOTHING"))
+    machine.run_game_loop(interval=0.5)
+    assert seen == [("a", {}, 0.5, 1), ("b", {}, 0.5, 2)]
+    assert store.get_game_state().players == {"a": {"at": 1, "name": "A"}, "b": {"at": 2}}
+    assert store.get_game_state().time_order == 2
+
+
+async def push(machine, event):
+    await machine._push_event(event)
+
+
+def test_errors_in_the_game_do_not_end_its_loop(caplog):
+    store = GameStateStore()
+    machine = GameStateMachine(store)
+    results = iter([ValueError(), [1], {5: 1}, {"a": {1}}, {"a": 1, "time_order": 9}, None])
+
+    def time_step(game_state, dt):
+        result = next(results, {"game_status": GameStatus.PAUSED})
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def fails(**kwargs):
+        raise LookupError("here")
+
+    machine.time_step = time_step
+    machine.register_event_handler("FAILS", fails)
+    machine.register_event_handler("ARGS", lambda *, game_state, dt: {})
+    for event in (Event("FAILS"), Event("UNKNOWN"), Event("UNKNOWN"), Event("ARGS", 1), Event("ARGS", 2)):
+        machine._push_event(event)
+    machine.run_game_loop(interval=0.01)
+    assert store.get_game_state().a == 1
+    errors = [(r.getMessage(), r.exc_info[0]) for r in caplog.records if r.exc_info]
+    assert errors == [
+        ("exception in the time_step", ValueError),
+        ("exception in the handler for FAILS events", LookupError),
+        ("exception in the time_step", TypeError),
+        ("exception in the update of the game state", TypeError),
+    ]
+    warnings = [r.getMessage() for r in caplog.records if not r.exc_info]
+    assert len(warnings) == 2
+    assert "UNKNOWN" in warnings[0]
+    assert "wrong arguments for the handler for ARGS events" in warnings[1]
+
+
+def test_events_do_not_eat_the_time_steps():
+    machine = Machine(GameStateStore(), steps=5)
+    machine.register_event_handler("SLOW", lambda **kwargs: time.sleep(0.03))
+    for _ in range(20):
+        machine._push_event(Event("SLOW"))
+    machine.run_game_loop(interval=0.02)
+    assert len(machine.seen) == 5
+    assert len(machine._event_queue) == 15
+
+
+def test_waiting_events_are_bounded(monkeypatch, caplog):
+    monkeypatch.setattr(backend, "EVENT_LIMIT", 2)
+    machine = GameStateMachine(GameStateStore())
+    for _ in range(5):
+        machine._push_event(Event("A"))
+    assert len(machine._event_queue) == 2
+    assert len(caplog.records) == 1
+
+
+def test_any_object_with_the_methods_is_a_store():
+    class Store:
+        def __init__(self):
+            self.state, self.updates = GameState(), []
+
+        def get_gamestate(self):
+            return self.state
+
+        def get_update_cache(self):
+            return self.updates
+
+        def push_update(self, update):
+            self.updates.append(update)
+            self.state += update
+
+    store = Store()
+    machine = Machine(store)
+    machine.run_game_loop(interval=0.01)
+    assert store.state.n == 3
+    assert store.state.is_paused()
+
+
+def test_backend_is_assembled():
+    state = GameState(a=1)
+    parts = Backend(state, lambda game_state, dt: {}, {"A": lambda **kwargs: None})
+    assert parts.game_state_store.get_game_state() is state
+    assert parts.game_state_machine._universal_event_handler.has_event_type("A")
+    assert parts.server.game_state_store is parts.game_state_store
+    assert parts.shutdown() is None
+    with pytest.raises(TypeError):
+        Backend(state, lambda game_state, dt: {}, {"A": 5})
+
+
+def test_server_that_does_not_run():
+    server = Server(GameStateStore())
+    assert (server.connections, server.host_client, server.hostname, server.port) == ({}, None, None, None)
+    assert server.shutdown() is None
+    server.dispatch_event("A", 1, b=2)
+    with pytest.raises(TypeError, match=r"handler_args\[0\]"):
+        server.dispatch_event("A", {1})
+    with pytest.raises(KeyError):
+        server.dispatch_event("A", target_client=("127.0.0.1", 1))
+    with pytest.raises(TypeError, match=r"^'int' object is not callable\.$"):
+        server.register_event_handler("A", 5)
+
+
+def test_server_dispatches_to_anything_that_can():
+    class Connection:
+        def __init__(self):
+            self.sent = []
+
+        def dispatch_event(self, *args):
+            self.sent.append(args)
+
+    server, acked = Server(GameStateStore()), []
+    one, two = server.connections["one"], server.connections["two"] = Connection(), Connection()
+    server.dispatch_event("A", 1, b=2)
+    assert one.sent == two.sent == [(Event("A", 1, b=2), None, None)]
+    server.dispatch_event("B", target_client="two", retries=1, ack_callback=acked.append)
+    assert len(one.sent) == 1
+    event, ack, retry = two.sent[-1]
+    ack()
+    assert (event, acked) == (Event("B"), [two])
+    retry()
+    assert len(one.sent) == 1
+    assert two.sent[-1][0] == Event("B")
+    assert two.sent[-1][2] is None

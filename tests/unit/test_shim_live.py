@@ -1,0 +1,495 @@
+"""Clients and servers over loopback."""
+
+import asyncio
+import logging
+import threading
+import time
+
+import pytest
+
+from pygase import Backend, Client, GameState, GameStateMachine, GameStateStore, Server
+from pygase.connection import ClientConnection, ConnectionStatus, ServerConnection
+from pygase.event import UniversalEventHandler
+from pygase.gamestate import TO_DELETE, GameStateUpdate, GameStatus
+
+
+def wait_for(condition, timeout=5.0):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def store():
+    return GameStateStore(GameState(a=1, players={1: {"name": "anna"}}))
+
+
+@pytest.fixture
+def server(store):
+    server = Server(store)
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def connect():
+    clients = []
+
+    def connect(server, client=None, wait=True):
+        client = client or Client()
+        clients.append(client)
+        client.connect_in_thread(server.port)
+        if wait:
+            client.try_to(lambda game_state: game_state.time_order or None, timeout=5)
+        return client
+
+    yield connect
+    for client in clients:
+        client.disconnect()
+
+
+def state_of(client):
+    with client.access_game_state() as game_state:
+        return GameState.from_bytes(game_state.to_bytes())
+
+
+def test_server_runs_when_run_in_thread_returns(server):
+    thread = server.run_in_thread()
+    assert thread.daemon
+    assert server.hostname == "localhost"
+    assert 0 < server.port < 65536
+    with pytest.raises(
+        RuntimeError, match=r"already running on \('localhost', \d+\); call shutdown\(\) first"
+    ):
+        server.run_in_thread()
+    with pytest.raises(RuntimeError, match="already running"):
+        server.run()
+    server.shutdown()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert (server.hostname, server.port) == (None, None)
+    server.shutdown()
+
+
+def test_state_arrives_and_follows(server, store, connect):
+    server.run_in_thread()
+    client = connect(server)
+    assert state_of(client).to_dict() == {
+        "a": 1,
+        "players": {1: {"name": "anna"}},
+        "game_status": 0,
+        "time_order": 1,
+    }
+    with client.access_game_state() as game_state:
+        same = game_state
+    store.push_update(GameStateUpdate(5, a=TO_DELETE, players={1: {"hp": 3}, 2: {}}, b=[1, (2, None)]))
+    client.wait_until(lambda game_state: game_state.time_order == 5, timeout=5)
+    with client.access_game_state() as game_state:
+        assert game_state is same
+        assert game_state.data == {"players": {1: {"name": "anna", "hp": 3}, 2: {}}, "b": [1, [2, None]]}
+
+
+def test_both_sides_know_of_the_connection(server, connect):
+    server.run_in_thread()
+    client = connect(server)
+    assert client.connection.status == ConnectionStatus.CONNECTED
+    assert client.connection.remote_address == ("localhost", server.port)
+    wait_for(lambda: server.connections and server.host_client)
+    (address, connection), *others = server.connections.items()
+    assert not others
+    assert isinstance(connection, ServerConnection)
+    assert isinstance(client.connection, ClientConnection)
+    assert connection.remote_address == address == server.host_client
+    assert connection.status == ConnectionStatus.CONNECTED
+    assert connection.stats()["hello"]
+
+
+def test_events_go_both_ways_with_callbacks(server, connect):
+    seen, acks = [], []
+
+    def on_server(*args, client_address, **kwargs):
+        seen.append(("server", args, kwargs, client_address, threading.current_thread()))
+
+    async def on_client(*args, **kwargs):
+        await asyncio.sleep(0.01)
+        seen.append(("client", args, kwargs, threading.current_thread()))
+
+    async def client_ack():
+        acks.append("client")
+
+    client = Client()
+    server.register_event_handler("TO_SERVER", on_server)
+    client.register_event_handler("TO_CLIENT", on_client)
+    server_thread = server.run_in_thread()
+    connect(server, client)
+    client.dispatch_event("TO_SERVER", 1, [2], ack_callback=client_ack, name="x", client_address="forged")
+    wait_for(lambda: seen and acks)
+    assert seen == [("server", (1, [2]), {"name": "x"}, server.host_client, server_thread)]
+    seen.clear()
+    server.dispatch_event("TO_CLIENT", "a", ack_callback=acks.append, retries=2, b=None)
+    server.dispatch_event("TO_CLIENT", "b", target_client=server.host_client)
+    wait_for(lambda: len(seen) == 2 and len(acks) == 2)
+    assert [entry[:3] for entry in seen] == [("client", ("a",), {"b": None}), ("client", ("b",), {})]
+    assert seen[0][3].name == "pygase-client"
+    assert acks == ["client", server.connections[server.host_client]]
+
+
+def test_one_slow_coroutine_holds_up_only_its_own_connection(server, connect):
+    seen = []
+
+    async def slow(name, client_address):
+        await asyncio.sleep(0.3)
+        seen.append(name)
+
+    server.register_event_handler("SLOW", slow)
+    server.register_event_handler("QUICK", lambda name, client_address: seen.append(name))
+    server.run_in_thread()
+    one, two = connect(server), connect(server)
+    one.dispatch_event("SLOW", "slow")
+    one.dispatch_event("QUICK", "behind")
+    time.sleep(0.1)
+    two.dispatch_event("QUICK", "other")
+    wait_for(lambda: len(seen) == 3)
+    assert seen == ["other", "slow", "behind"]
+
+
+def test_events_nobody_can_handle(server, connect, caplog):
+    def fails(client_address):
+        raise LookupError("here")
+
+    server.register_event_handler("FAILS", fails)
+    server.register_event_handler("ARGS", lambda client_address: None)
+    server.run_in_thread()
+    client = connect(server)
+    for event in (["UNKNOWN"], ["UNKNOWN", 2], ["ARGS", 1], ["ARGS", 2], ["FAILS"]):
+        client.dispatch_event(*event)
+    wait_for(lambda: server.host_client)
+    connection = server.connections[server.host_client]
+    wait_for(lambda: connection.stats().get("user_error"))
+    stats = connection.stats()
+    assert (stats["unknown_event"], stats["wrong_arguments"], stats["user_error"]) == (2, 2, 1)
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 2
+    errors = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert [(r.getMessage(), r.exc_info[0]) for r in errors] == [
+        ("exception in the handler for FAILS events", LookupError)
+    ]
+    done = threading.Event()
+    client.dispatch_event("ARGS", ack_callback=done.set)
+    assert done.wait(5)
+
+
+def test_client_before_during_and_after(server, connect):
+    client = Client()
+    assert client.connection is None
+    for call in (
+        client.disconnect,
+        client.access_game_state,
+        lambda: client.dispatch_event("A"),
+        lambda: client.wait_until(bool),
+        lambda: client.try_to(bool),
+    ):
+        with pytest.raises(RuntimeError, match=r"^Client is not connected\.$"):
+            call()
+    server.run_in_thread()
+    thread = client.connect_in_thread(server.port)
+    assert not thread.daemon
+    with pytest.raises(
+        RuntimeError, match=r"already connected to \('localhost', \d+\); call disconnect\(\) first"
+    ):
+        client.connect(server.port)
+    client.wait_until(lambda game_state: game_state.time_order > 0, timeout=5)
+    with pytest.raises(TypeError, match=r"handler_args\[0\]"):
+        client.dispatch_event("A", {1})
+    with pytest.raises(OverflowError, match=r"\d+ bytes"):
+        client.dispatch_event("A", "x" * 3000)
+    client.disconnect()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert client.connection.status == ConnectionStatus.DISCONNECTED
+    assert state_of(client).a == 1
+    client.disconnect()
+    with pytest.raises(RuntimeError, match=r"^Client is not connected\.$"):
+        client.dispatch_event("A")
+    connect(server, client)
+    assert client.connection.status == ConnectionStatus.CONNECTED
+
+
+def test_waiting_for_what_never_comes(server, connect):
+    server.run_in_thread()
+    client = connect(server)
+    message = r"^Condition not satisfied after timeout of 0\.05 seconds\.$"
+    with pytest.raises(TimeoutError, match=message):
+        client.wait_until(lambda game_state: False, timeout=0.05)
+    for function in (lambda game_state: game_state.nope, lambda game_state: {}[1], lambda game_state: None):
+        with pytest.raises(TimeoutError, match=message):
+            client.try_to(function, timeout=0.05)
+    with pytest.raises(IndexError):
+        client.try_to(lambda game_state: [][0], timeout=0.05)
+    assert client.try_to(lambda game_state: 0, timeout=0) == 0
+
+
+@pytest.mark.parametrize("run", ["run", "run_in_thread"])
+def test_addresses_that_cannot_be_used(server, run):
+    with pytest.raises(TypeError, match="port must be an int"):
+        getattr(server, run)("80")
+    with pytest.raises(ValueError, match="port 65536 is not in the range"):
+        getattr(server, run)(65536)
+    with pytest.raises(TypeError, match="hostname must be a str"):
+        getattr(server, run)(0, 5)
+    with pytest.raises(OSError, match=r"no\.such\.host\.invalid"):
+        getattr(server, run)(0, "no.such.host.invalid")
+    other = Server(GameStateStore())
+    other.run_in_thread()
+    with pytest.raises(OSError, match=str(other.port)):
+        getattr(server, run)(other.port)
+    other.shutdown()
+    assert server.port is None
+    server.run_in_thread()
+
+
+@pytest.mark.parametrize("connect", ["connect", "connect_in_thread"])
+def test_servers_that_cannot_be_reached(connect):
+    client = Client()
+    with pytest.raises(TypeError, match="port must be an int"):
+        getattr(client, connect)("80")
+    with pytest.raises(ValueError, match="port 0 is not in the range"):
+        getattr(client, connect)(0)
+    with pytest.raises(OSError, match=r"no\.such\.host\.invalid"):
+        getattr(client, connect)(80, "no.such.host.invalid")
+    assert client.connection is None
+
+
+def test_dead_port(caplog):
+    client = Client()
+    client.connect_in_thread(9, "127.0.0.1")
+    try:
+        wait_for(lambda: [r for r in caplog.records if r.levelno == logging.WARNING])
+        time.sleep(0.3)
+        assert client.connection.status == ConnectionStatus.CONNECTING
+        (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+        assert "('127.0.0.1', 9)" in warning
+    finally:
+        client.disconnect()
+    assert client.connection.status == ConnectionStatus.DISCONNECTED
+
+
+def test_host_shuts_the_server_down(server, connect):
+    thread = server.run_in_thread()
+    one = connect(server)
+    wait_for(lambda: server.host_client)
+    two = connect(server)
+    wait_for(lambda: len(server.connections) == 2)
+    two.disconnect(shutdown_server=True)
+    time.sleep(0.5)
+    assert server.port is not None
+    one.disconnect(shutdown_server=True)
+    thread.join(5)
+    assert not thread.is_alive()
+    assert server.port is None
+
+
+def test_server_runs_again_and_remembers(server, store, connect):
+    server.run_in_thread()
+    port = server.port
+    client = connect(server)
+    wait_for(lambda: server.host_client)
+    (connection,) = server.connections.values()
+    server.shutdown()
+    assert list(server.connections.values()) == [connection]
+    assert connection.status == ConnectionStatus.DISCONNECTED
+    store.push_update(GameStateUpdate(store.get_game_state().time_order + 1, b=2))
+    server.run_in_thread(port)
+    assert server.host_client is None
+    client.wait_until(lambda game_state: "b" in game_state.data, timeout=10)
+    wait_for(lambda: server.host_client)
+    assert server.connections[server.host_client].status == ConnectionStatus.CONNECTED
+
+
+def test_many_clients_in_one_process(server, connect):
+    server.run_in_thread()
+    clients = [connect(server, wait=False) for _ in range(20)]
+    for client in clients:
+        client.wait_until(lambda game_state: game_state.time_order > 0, timeout=5)
+    wait_for(lambda: len(server.connections) == 20)
+
+
+def test_changes_behind_the_back_are_seen_by_who_joins(server, store, connect):
+    server.run_in_thread()
+    one = connect(server)
+    store.get_game_state().secret = 7
+    store.get_game_state().players[1]["hp"] = 3
+    two = connect(server)
+    for client in (one, two):
+        client.wait_until(lambda game_state: game_state.data.get("secret") == 7, timeout=5)
+        assert state_of(client).players == {1: {"name": "anna", "hp": 3}}
+
+
+def test_custom_store_is_polled(connect):
+    class Store:
+        def __init__(self):
+            self.state = GameState(a=1)
+
+        def get_gamestate(self):
+            return self.state
+
+        def get_update_cache(self):
+            return []
+
+        def push_update(self, update):
+            self.state += update
+
+    store = Store()
+    server = Server(store)
+    server.run_in_thread()
+    client = connect(server)
+    assert state_of(client).a == 1
+    store.push_update(GameStateUpdate(7, a=2, b=3))
+    client.wait_until(lambda game_state: game_state.data == {"a": 2, "b": 3}, timeout=5)
+    server.shutdown()
+
+
+def test_everything_can_be_awaited(store):
+    seen = []
+
+    async def main():
+        server, client = Server(store), Client()
+        running = asyncio.create_task(server.run())
+        await asyncio.sleep(0.05)
+        connected = asyncio.create_task(client.connect(server.port))
+        await asyncio.sleep(0.3)
+        seen.append(client.connection.status)
+        seen.append(state_of(client).a)
+        await client.disconnect()
+        await asyncio.wait_for(connected, 5)
+        await server.shutdown()
+        await asyncio.wait_for(running, 5)
+        return server
+
+    server = asyncio.run(main())
+    assert seen == [ConnectionStatus.CONNECTED, 1]
+    assert server.port is None
+
+
+def test_cancelled_server_and_client_are_shut_down(store):
+    async def main():
+        server, client = Server(store), Client()
+        running = asyncio.create_task(server.run())
+        await asyncio.sleep(0.05)
+        port = server.port
+        connected = asyncio.create_task(client.connect(port))
+        await asyncio.sleep(0.2)
+        for task in (connected, running):
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert server.port is None
+        assert client.connection.status == ConnectionStatus.DISCONNECTED
+        await asyncio.wait_for(asyncio.gather(shut(server), client.disconnect()), 5)
+        server.run_in_thread(port)
+        server.shutdown()
+
+    async def shut(server):
+        await server.shutdown()
+
+    asyncio.run(main())
+
+
+def test_handlers_may_shut_down_what_runs_them(server, connect):
+    async def quit_server(client_address):
+        await server.shutdown()
+
+    client = Client()
+    server.register_event_handler("QUIT", quit_server)
+    client.register_event_handler("LEAVE", lambda: client.disconnect())
+    thread = server.run_in_thread()
+    connect(server, client)
+    client.dispatch_event("QUIT")
+    thread.join(5)
+    assert not thread.is_alive()
+    server.run_in_thread()
+    client.disconnect()
+    connect(server, client)
+    wait_for(lambda: any(c.status == ConnectionStatus.CONNECTED for c in server.connections.values()))
+    server.dispatch_event("LEAVE")
+    wait_for(lambda: client.connection.status == ConnectionStatus.DISCONNECTED)
+
+
+def test_backend_plays(connect):
+    def time_step(game_state, dt):
+        return {"time": game_state.time + dt}
+
+    def move(to, game_state, dt, client_address):
+        return {"players": {client_address[1]: to}}
+
+    backend = Backend(GameState(time=0.0, players={}), time_step, {"MOVE": move})
+    thread = threading.Thread(target=backend.run, args=("localhost", 0), kwargs={"interval": 0.01})
+    thread.start()
+    try:
+        wait_for(lambda: backend.server.port)
+        client = connect(backend.server)
+        client.dispatch_event("MOVE", 5, retries=3)
+        client.wait_until(lambda game_state: 5 in game_state.players.values(), timeout=5)
+        with client.access_game_state() as game_state:
+            assert not game_state.is_paused()
+    finally:
+        backend.shutdown()
+        thread.join(5)
+    assert not thread.is_alive()
+    assert backend.server.port is None
+    assert backend.game_state_store.get_game_state().is_paused()
+    assert backend.game_state_machine.game_time > 0
+
+
+def test_backend_that_cannot_listen_leaves_nothing_behind():
+    backend = Backend(GameState(), lambda game_state, dt: {})
+    with pytest.raises(ValueError, match="range"):
+        backend.run("localhost", 70000)
+    with pytest.raises(ValueError, match="interval"):
+        backend.run("localhost", 0, interval=0)
+    assert backend.server.port is None
+    assert backend.game_state_store.get_game_state().is_paused()
+    assert threading.active_count() == 1 or all("game-loop" not in t.name for t in threading.enumerate())
+
+
+def test_events_go_to_handlers_and_the_wire(store, connect):
+    machine = GameStateMachine(store)
+    machine.time_step = lambda game_state, dt: {}
+    machine.register_event_handler("A", lambda game_state, dt, client_address: {"a": 2})
+    server, seen = Server(store), []
+    server.register_event_handler("A", lambda client_address: seen.append(client_address))
+    server.run_in_thread(event_wire=machine)
+    machine.run_game_loop_in_thread()
+    client = connect(server)
+    client.dispatch_event("A")
+    client.wait_until(lambda game_state: game_state.a == 2, timeout=5)
+    assert seen == [server.host_client]
+    assert machine.stop()
+    client.wait_until(lambda game_state: game_state.game_status == GameStatus.PAUSED, timeout=5)
+    server.shutdown()
+
+
+def test_connections_run_by_hand(store):
+    class Owner:
+        def __init__(self):
+            self.connections, self.host_client = {}, None
+            self.game_state_store = store
+            self._universal_event_handler = UniversalEventHandler()
+
+    async def main():
+        owner = Owner()
+        serving = asyncio.create_task(ServerConnection.loop("localhost", 0, owner, None))
+        await asyncio.sleep(0.05)
+        assert owner._hostname == "127.0.0.1"
+        connection = ClientConnection(("localhost", owner._port), UniversalEventHandler())
+        looping = asyncio.create_task(connection.loop())
+        await asyncio.sleep(0.3)
+        with connection.game_state_context as game_state:
+            assert game_state.a == 1
+        assert connection.game_state_context.resource is game_state
+        assert list(owner.connections) == [owner.host_client]
+        await connection.shutdown(shutdown_server=True)
+        await asyncio.wait_for(asyncio.gather(serving, looping), 5)
+
+    asyncio.run(main())
