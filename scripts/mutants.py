@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PATCHES = ROOT / "tests" / "mutants"
 COPY = ROOT / ".cache" / "mutants"
 TIMEOUT = 300.0  # seconds a test may take; a mutant that makes it hang is caught, too
+# How pytest and cargo test name a test that failed.
+FAILED_TEST = re.compile(r"^FAILED (\S+)|^---- (\S+) stdout ----", re.MULTILINE)
 TESTS_FAILED = {"cargo": {101}, "pytest": {1}}
 
 
@@ -184,14 +187,16 @@ def check_unharmed(copy: Copy, mutants: list[Mutant]) -> None:
 
 
 def try_mutant(copy: Copy, mutant: Mutant) -> str | None:
-    """Return the command that caught a mutant, or None when it survived."""
+    """Return the test that caught a mutant, or None when it survived."""
     try:
         copy.apply(mutant)
         touches_rust = any(name.startswith("src/") for name in mutant.files())
         for command in mutant.tests:
-            passed, _ = copy.test(command, mutant.name, touches_rust)
+            passed, output = copy.test(command, mutant.name, touches_rust)
             if not passed:
-                return " ".join(command)
+                failed = FAILED_TEST.search(output)
+                name = (failed[1] or failed[2]) if failed else output.strip()[-200:]
+                return f"{name} ({' '.join(command)})"
         return None
     finally:
         for name in mutant.files():

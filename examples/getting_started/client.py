@@ -92,7 +92,7 @@ def main():
     thread = client.connect_in_thread(hostname=arguments.hostname, port=arguments.port)
     try:
         # The state arrives a moment after the connection: ask until the dragon is in it.
-        client.try_to(lambda game_state: game_state.dragon["position"], timeout=10.0)
+        client.try_to(lambda game_state: game_state.dragon["position"], timeout=5.0)
         if arguments.auto or not sys.stdin.isatty():
             damage = play_alone(client, arguments.shots)
             print(f"done: {damage} damage in {arguments.shots} shots", flush=True)

@@ -1,12 +1,49 @@
 """The Rust core. Private: its public names are re-exported by the modules of `pygase`."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, final
 
 from pygase.connection import ConnectionStatus
 from pygase.event import Event
 from pygase.gamestate import GameStateUpdate
 from pygase.utils import Sqn
+
+__all__ = [
+    "NOTICE_ACK",
+    "NOTICE_CLOSED",
+    "NOTICE_CONNECTED",
+    "NOTICE_EVENT",
+    "NOTICE_FAILED",
+    "NOTICE_HOST",
+    "NOTICE_QUALITY",
+    "NOTICE_REMOVED",
+    "NOTICE_SHUTDOWN",
+    "NOTICE_STATUS",
+    "NOTICE_TIMEOUT",
+    "NOTICE_UNANSWERED",
+    "ClientConnection",
+    "ClientPackage",
+    "Connection",
+    "Header",
+    "Inbox",
+    "Package",
+    "PeerHandle",
+    "ServerConnection",
+    "ServerPackage",
+    "Store",
+    "TickTimer",
+    "UdpClient",
+    "UdpServer",
+    "__version__",
+    "network_addresses",
+    "packb",
+    "sqn_add",
+    "sqn_from_bytes",
+    "sqn_newer",
+    "sqn_sub",
+    "sqn_to_bytes",
+    "unpackb",
+]
 
 __version__: str
 
@@ -70,21 +107,24 @@ class ServerPackage(Package):
         self, header: Header, game_state_update: GameStateUpdate, events: list[Event] | None = None
     ) -> None: ...
 
+@final
 class Inbox:
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Inbox: ...
     def fileno(self) -> int | None: ...
     def wait(self, timeout: float | None = None) -> bool: ...
     def take(self) -> list[tuple[int, int, Any]]: ...
     def close(self) -> None: ...
 
+@final
 class PeerHandle:
     @property
     def address(self) -> tuple[str, int]: ...
     @property
     def tag(self) -> int: ...
 
+@final
 class Store:
-    def __init__(self, time_order: int, state: dict[str, Any]) -> None: ...
+    def __new__(cls, time_order: int, state: dict[str, Any]) -> Store: ...
     @property
     def time_order(self) -> int: ...
     def push(self, time_order: int, update: dict[str, Any]) -> None: ...
@@ -127,30 +167,33 @@ class ServerConnection(Connection):
     ) -> None: ...
     def _attach(self, handle: PeerHandle) -> None: ...
 
+@final
 class UdpServer:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         hostname: str,
         port: int,
         store: Store,
         inbox: Inbox,
-        resume: list[ServerConnection] = [],
-    ) -> None: ...
+        resume: list[ServerConnection] = ...,
+    ) -> UdpServer: ...
     @property
     def local_address(self) -> tuple[str, int]: ...
     def stop(self) -> None: ...
     def stats(self) -> dict[str, Any]: ...
 
+@final
 class UdpClient:
-    def __init__(self, connection: ClientConnection, hostname: str, port: int, inbox: Inbox) -> None: ...
+    def __new__(cls, connection: ClientConnection, hostname: str, port: int, inbox: Inbox) -> UdpClient: ...
     @property
     def remote_address(self) -> tuple[str, int]: ...
     def disconnect(self, shutdown_server: bool) -> None: ...
     def stop(self) -> None: ...
     def stats(self) -> dict[str, Any]: ...
 
+@final
 class TickTimer:
-    def __init__(self, interval: float) -> None: ...
+    def __new__(cls, interval: float) -> TickTimer: ...
     @property
     def stopped(self) -> bool: ...
     @property

@@ -297,7 +297,11 @@ class Pump:
                         await wake.wait()
             grace = GRACE
         finally:
-            self.abandon()
+            self.stop()
+            for notice in self.inbox.take():
+                self.take(*notice)
+            self.inbox.close()
+            self.done.set()
             await self._end_lanes(grace)
 
     def finish(self) -> None:

@@ -22,7 +22,6 @@ from pygase import _core
 from pygase._pump import UserErrors, call_handler, check_port, dual, has_own_loop, run_in_thread
 from pygase.client import send
 from pygase.connection import (
-    SHUTDOWN_TIMEOUT,
     ServerConnection,
     ServerSession,
     attributes_of,
@@ -213,10 +212,8 @@ class Server:
 
         It can be run again, and remembers the connections.
         """
-        session = self._session
-        if session is not None and not session.done.is_set():
-            session.finish()
-            session.done.wait(SHUTDOWN_TIMEOUT)
+        if self._session is not None:
+            self._session.shutdown()
 
     def dispatch_event(
         self,
@@ -437,10 +434,8 @@ class GameStateMachine:
         dt = interval
         try:
             while not self._stopping:
-                game_state = state_of(self._game_state_store)
-                if game_state.is_paused():
+                if not await self._step(dt, time.monotonic() + EVENT_SHARE * interval):
                     break
-                await self._step(game_state, dt, time.monotonic() + EVENT_SHARE * interval)
                 if blocking:
                     await asyncio.sleep(0)  # lets tasks of the handlers go on
                     elapsed = timer.wait()
@@ -452,13 +447,24 @@ class GameStateMachine:
         finally:
             timer.stop()
             self._thread = None
-            if not state_of(self._game_state_store).is_paused():
-                self._push({"game_status": GameStatus.PAUSED})
+            try:
+                if not state_of(self._game_state_store).is_paused():
+                    self._push({"game_status": GameStatus.PAUSED})
+            except Exception as error:
+                self._errors.report("game state store", error)
             self._stopped.set()
             logger.info("Game loop stopped.")
 
-    async def _step(self, game_state: GameState, dt: float, event_deadline: float) -> None:
+    async def _step(self, dt: float, event_deadline: float) -> bool:
+        """Do a time step, unless the game is paused; whatever user code does, say whether it is not."""
         changes: dict[str, Any] = {}
+        try:
+            game_state = state_of(self._game_state_store)
+            if game_state.is_paused():
+                return False
+        except Exception as error:
+            self._errors.report("game state store", error)
+            return True
         try:
             _add(changes, await _result(self.time_step(game_state, dt)), "time_step")
         except Exception as error:
@@ -481,6 +487,7 @@ class GameStateMachine:
         except Exception as error:
             self._errors.report("update of the game state", error)
         self.game_time += dt
+        return True
 
     def _push(self, changes: dict[str, Any]) -> None:
         store = self._game_state_store

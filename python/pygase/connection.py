@@ -91,7 +91,8 @@ class _Replica(LockedResource[GameState]):
         pulled = self._connection._pull_state()
         if pulled is not None:
             fresh, time_order, changes = pulled
-            self._resource._apply(time_order, changes, afresh=fresh)
+            # By its class, because a custom attribute may have any name.
+            GameState._apply(self._resource, time_order, changes, afresh=fresh)
 
 
 class ClientConnection(_core.ClientConnection):
@@ -282,6 +283,13 @@ class ServerSession(Pump):
             if kind == _core.NOTICE_EVENT:
                 payload[2]["client_address"] = connection.remote_address
             self.take_common(connection, kind, payload)
+
+    def shutdown(self) -> None:
+        """End the server and wait until it has ended; may be called by any thread."""
+        if not self.done.is_set():
+            self.stop()
+            self.finish()
+            self.done.wait(SHUTDOWN_TIMEOUT)
 
     def stop(self) -> None:
         """Close the socket."""

@@ -5,7 +5,7 @@
 
 use super::merge::TIME_ORDER_SIZE;
 use super::nodeset::{Word, words};
-use super::tree::{NIL, NodeId, ROOT, Revision, Tree, Value};
+use super::tree::{Last, NIL, NodeId, ROOT, Revision, Tree, Value};
 use crate::wire::limits::TO_DELETE_MSGPACK;
 use crate::wire::{Sqn, msgpack};
 
@@ -37,9 +37,9 @@ pub(super) struct Encoding {
     pub(super) entries: usize,
     /// The nodes that exist where it was merged.
     pub(super) made: Box<[Word]>,
-    /// The nodes that its markers delete.
-    pub(super) deleted: Box<[u64]>,
-    /// All dead nodes within what it covers: whoever merged it has none of them.
+    /// The nodes that its markers delete, by ordinal; their place is good as long as the tree stays as it is.
+    pub(super) deleted: Box<[(u64, NodeId)]>,
+    /// All dead nodes within what it covers or beneath what it deletes: whoever merged it has none of them.
     pub(super) dead: Box<[u64]>,
 }
 
@@ -63,7 +63,6 @@ impl Encoding {
 /// One key of the update that is being put together.
 struct Item {
     node: NodeId,
-    delete: bool,
     children: u32,
     first: usize,
     last: usize,
@@ -90,31 +89,24 @@ impl Encoder {
         has: &dyn Fn(u64) -> bool,
         live: bool,
     ) -> Encoding {
-        self.round += 1;
-        self.places.resize(tree.slots(), (0, NONE));
-        let root =
-            Item { node: ROOT, delete: false, children: live.into(), first: NONE, last: NONE, next: NONE };
-        let mut draft = Draft {
-            tree,
-            places: &mut self.places,
-            round: self.round,
-            items: vec![root],
-            path: Vec::new(),
-            size: 1 + if live { TIME_ORDER_SIZE } else { 0 },
-            entries: 0,
-        };
-        draft.place(ROOT, 0);
+        let mut draft = self.draft(tree, live, false);
         let (mut upto, mut complete) = (span.after, true);
         let (mut deleted, mut dead) = (Vec::new(), Vec::new());
         let mut id = tree.first_after(span.after);
         while id != NIL && tree.node(id).revision <= span.until {
             let node = tree.node(id);
             tree.count_visit();
-            let is_dead = node.value == Value::Dead;
+            let is_dead = node.value.is_dead();
             if !is_dead || (node.revision > span.graves_after && has(node.ordinal)) {
                 let target = if is_dead { tree.topmost(id) } else { id };
                 match draft.add(target, span) {
-                    Added::New if !tree.is_alive(target) => deleted.push(tree.node(target).ordinal),
+                    Added::New if is_dead => {
+                        // Gone with it is also what died beneath it later than this update reaches.
+                        tree.dead_beneath(target, &mut dead);
+                        if !tree.is_alive(target) {
+                            deleted.push((tree.node(target).ordinal, target));
+                        }
+                    }
                     Added::New | Added::Before => {}
                     Added::NoRoom => {
                         complete = false;
@@ -131,17 +123,56 @@ impl Encoder {
         if complete {
             upto = upto.max(tree.revision().min(span.until));
         }
-        let alive = draft.items.iter().skip(1).filter(|item| !item.delete);
-        Encoding {
-            made: words(alive.map(|item| tree.node(item.node).ordinal).collect()),
-            bytes: draft.finish(live),
-            upto,
-            complete,
-            entries: draft.entries,
-            deleted: deleted.into(),
-            dead: dead.into(),
-        }
+        draft.finish(live, Covers { upto, complete, deleted, dead })
     }
+
+    /// An update with what these dead nodes were when they died. It covers nothing.
+    pub(super) fn encode_last(&mut self, tree: &Tree, dead: &[NodeId], span: Span) -> Encoding {
+        let mut draft = self.draft(tree, true, true);
+        let mut parts = Vec::new();
+        for &id in dead {
+            tree.died_with(id, &mut parts);
+        }
+        for id in parts {
+            // What finds no room gets its turn when this was confirmed.
+            draft.add(id, span);
+        }
+        let covers = Covers { upto: span.after, complete: false, deleted: Vec::new(), dead: Vec::new() };
+        draft.finish(true, covers)
+    }
+
+    fn draft<'a>(&'a mut self, tree: &'a Tree, live: bool, undead: bool) -> Draft<'a> {
+        self.round += 1;
+        self.places.resize(tree.slots(), (0, NONE));
+        let root = Item { node: ROOT, children: live.into(), first: NONE, last: NONE, next: NONE };
+        let mut draft = Draft {
+            tree,
+            undead,
+            places: &mut self.places,
+            round: self.round,
+            items: vec![root],
+            path: Vec::new(),
+            size: 1 + if live { TIME_ORDER_SIZE } else { 0 },
+            entries: 0,
+        };
+        draft.place(ROOT, 0);
+        draft
+    }
+}
+
+/// What an encoding stands for beside its bytes.
+struct Covers {
+    upto: Revision,
+    complete: bool,
+    deleted: Vec<(u64, NodeId)>,
+    dead: Vec<u64>,
+}
+
+/// What becomes of a node in an update.
+enum Part<'a> {
+    Map,
+    Leaf(&'a [u8]),
+    Marker,
 }
 
 enum Added {
@@ -153,6 +184,8 @@ enum Added {
 /// An update that is being put together: the part of the tree that is in it.
 struct Draft<'a> {
     tree: &'a Tree,
+    /// The dead go in as what they were.
+    undead: bool,
     places: &'a mut [(u64, usize)],
     round: u64,
     items: Vec<Item>,
@@ -176,10 +209,10 @@ impl Draft<'_> {
     fn add(&mut self, target: NodeId, span: Span) -> Added {
         let tree = self.tree;
         self.path.clear();
-        let mut size = match &tree.node(target).value {
-            Value::Leaf(bytes) => bytes.len(),
-            Value::Map => 1,
-            Value::Dead => TO_DELETE_MSGPACK.len(),
+        let mut size = match self.part(target) {
+            Part::Leaf(bytes) => bytes.len(),
+            Part::Map => 1,
+            Part::Marker => TO_DELETE_MSGPACK.len(),
         };
         let mut at = target;
         let parent = loop {
@@ -211,8 +244,7 @@ impl Draft<'_> {
 
     fn hang(&mut self, node: NodeId, parent: usize) -> usize {
         let index = self.items.len();
-        let delete = !self.tree.is_alive(node);
-        self.items.push(Item { node, delete, children: 0, first: NONE, last: NONE, next: NONE });
+        self.items.push(Item { node, children: 0, first: NONE, last: NONE, next: NONE });
         self.place(node, index);
         let last = self.items.get_mut(parent).map_or(NONE, |item| {
             item.children += 1;
@@ -227,25 +259,44 @@ impl Draft<'_> {
         index
     }
 
-    fn finish(&self, live: bool) -> Box<[u8]> {
-        let mut out = Vec::with_capacity(self.size);
-        self.write(0, &mut out);
-        if live {
-            msgpack::write_time_order_fixed(&mut out, Sqn::ZERO);
+    fn part(&self, id: NodeId) -> Part<'_> {
+        match &self.tree.node(id).value {
+            Value::Leaf(bytes) => Part::Leaf(bytes),
+            Value::Map => Part::Map,
+            Value::Dead(Last::Leaf(bytes)) if self.undead => Part::Leaf(bytes),
+            Value::Dead(Last::Map(_)) if self.undead => Part::Map,
+            Value::Dead(_) => Part::Marker,
         }
-        debug_assert_eq!(out.len(), self.size, "the size is known before");
-        out.into()
+    }
+
+    fn finish(&self, live: bool, covers: Covers) -> Encoding {
+        let mut bytes = Vec::with_capacity(self.size);
+        self.write(0, &mut bytes);
+        if live {
+            msgpack::write_time_order_fixed(&mut bytes, Sqn::ZERO);
+        }
+        debug_assert_eq!(bytes.len(), self.size, "the size is known before");
+        let made = self.items.iter().skip(1).map(|item| item.node);
+        let made = made.filter(|&id| !matches!(self.part(id), Part::Marker));
+        Encoding {
+            bytes: bytes.into(),
+            upto: covers.upto,
+            complete: covers.complete,
+            entries: self.entries,
+            made: words(made.map(|id| self.tree.node(id).ordinal).collect()),
+            deleted: covers.deleted.into(),
+            dead: covers.dead.into(),
+        }
     }
 
     /// Recurses no deeper than the tree is, which is no deeper than msgpack may be nested.
     fn write(&self, index: usize, out: &mut Vec<u8>) {
         let Some(item) = self.items.get(index) else { return };
-        let node = self.tree.node(item.node);
-        out.extend_from_slice(&node.key);
-        match &node.value {
-            Value::Leaf(bytes) => out.extend_from_slice(bytes),
-            Value::Dead => out.extend_from_slice(&TO_DELETE_MSGPACK),
-            Value::Map => {
+        out.extend_from_slice(&self.tree.node(item.node).key);
+        match self.part(item.node) {
+            Part::Leaf(bytes) => out.extend_from_slice(bytes),
+            Part::Marker => out.extend_from_slice(&TO_DELETE_MSGPACK),
+            Part::Map => {
                 msgpack::write_map_len(out, item.children);
                 let mut child = item.first;
                 while let Some(item) = self.items.get(child) {

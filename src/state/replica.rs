@@ -84,9 +84,18 @@ impl Replica {
         if self.resync { Sqn::ZERO } else { self.time_order }
     }
 
-    /// Asks for everything again, from time order 0. What is there stays until the first update comes.
+    /// Asks for everything again, from time order 0. What is there stays until the first update.
+    ///
+    /// From here on [`apply`](Self::apply) must be given the updates of those packages alone that acknowledge
+    /// one sent after this. The server made all others for the copy as it was: they hold what had changed
+    /// then and nothing else, and their labels may coincide with those of the answer.
     pub fn resync(&mut self) {
         self.resync = self.time_order != Sqn::ZERO;
+    }
+
+    /// Whether everything was asked for and nothing of it has come yet.
+    pub fn is_resyncing(&self) -> bool {
+        self.resync
     }
 
     /// What changed since the last time, if anything did.

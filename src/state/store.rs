@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::delta::{Encoder, Encoding, Span};
 use super::merge::Merged;
-use super::tree::{Revision, Tree};
+use super::tree::{NodeId, Revision, Tree};
 use crate::wire::{Sqn, WireError};
 
 /// How long a view that needs a new time order waits for the game to make one.
@@ -153,6 +153,12 @@ impl Store {
     pub(super) fn own_encoding(&mut self, span: Span, has: &dyn Fn(u64) -> bool) -> Arc<Encoding> {
         self.encodings += 1;
         Arc::new(self.encoder.encode(&self.tree, span, has, true))
+    }
+
+    /// What these dead nodes were when they died.
+    pub(super) fn last_encoding(&mut self, dead: &[NodeId], span: Span) -> Arc<Encoding> {
+        self.encodings += 1;
+        Arc::new(self.encoder.encode_last(&self.tree, dead, span))
     }
 
     fn tick(&mut self, now: Duration, time_order: Sqn) {

@@ -11,6 +11,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
+use super::delta::{Encoder, Span};
 use crate::wire::msgpack;
 
 /// When something in a [`Tree`] was last written. Unique for each write and growing.
@@ -35,8 +36,25 @@ pub(super) enum Value {
     Map,
     /// Anything else, as msgpack.
     Leaf(Vec<u8>),
-    /// A tombstone.
-    Dead,
+    /// A tombstone, with what died.
+    Dead(Last),
+}
+
+/// What a node was before it died.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// It was never alive.
+    Nothing,
+    /// It was a map; what has this revision or a newer one died with it.
+    Map(Revision),
+    /// It was a leaf.
+    Leaf(Vec<u8>),
+}
+
+impl Value {
+    pub(super) fn is_dead(&self) -> bool {
+        matches!(self, Self::Dead(_))
+    }
 }
 
 #[derive(Debug)]
@@ -149,6 +167,18 @@ impl Tree {
         self.nodes.len() - 1 - self.free.len() - self.alive
     }
 
+    /// The whole state as one msgpack map, without a time order.
+    pub fn to_msgpack(&self) -> Vec<u8> {
+        let all = Span {
+            after: Revision::ZERO,
+            until: Revision::MAX,
+            graves_after: Revision::MAX,
+            budget: usize::MAX,
+            hard_limit: usize::MAX,
+        };
+        Encoder::default().encode(self, all, &|_| false, false).bytes().to_vec()
+    }
+
     /// Drops the tombstones with this revision or an older one: nobody needs them any more.
     pub fn forget(&mut self, floor: Revision) {
         while let Some(&(revision, id)) = self.graves.front() {
@@ -158,7 +188,7 @@ impl Tree {
             self.graves.pop_front();
             let node = self.node(id);
             // A revision is unique: a node that was revived or forgotten since has another one.
-            if node.revision == revision && node.value == Value::Dead {
+            if node.revision == revision && node.value.is_dead() {
                 self.free(id);
             }
         }
@@ -242,7 +272,7 @@ impl Tree {
             ordinal: self.ordinals,
             parent,
             key: key.into(),
-            value: Value::Dead,
+            value: Value::Dead(Last::Nothing),
             revision: Revision::ZERO,
             linked: false,
             previous: NIL,
@@ -294,7 +324,7 @@ impl Tree {
 
     /// Removes the node and what is beneath it; says whether it was alive.
     pub(super) fn kill(&mut self, id: NodeId) -> bool {
-        if self.node(id).value == Value::Dead {
+        if !self.is_alive(id) {
             return false;
         }
         self.bury(id);
@@ -327,7 +357,30 @@ impl Tree {
     }
 
     pub(super) fn is_alive(&self, id: NodeId) -> bool {
-        self.node(id).value != Value::Dead
+        !self.node(id).value.is_dead()
+    }
+
+    /// The leaves (and empty maps) that the dead `id` was made of when it died, itself if it was one.
+    pub(super) fn died_with(&self, id: NodeId, into: &mut Vec<NodeId>) {
+        let before = into.len();
+        if let Value::Dead(Last::Map(since)) = self.node(id).value {
+            for child in self.children(id).filter(|&child| self.node(child).revision >= since) {
+                self.died_with(child, into);
+            }
+        }
+        if into.len() == before {
+            into.push(id);
+        }
+    }
+
+    /// The ordinals of the dead `id` and all beneath it; of a leaf, of all beneath it.
+    pub(super) fn dead_beneath(&self, id: NodeId, into: &mut Vec<u64>) {
+        if !self.is_alive(id) {
+            into.push(self.node(id).ordinal);
+        }
+        for child in self.children(id) {
+            self.dead_beneath(child, into);
+        }
     }
 
     fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
@@ -336,7 +389,7 @@ impl Tree {
 
     /// Counts a dead node among the living again.
     fn revive(&mut self, id: NodeId) {
-        if self.node(id).value != Value::Dead {
+        if self.is_alive(id) {
             return;
         }
         self.alive += 1;
@@ -358,9 +411,15 @@ impl Tree {
     }
 
     fn bury(&mut self, id: NodeId) {
+        let since = Revision(self.revision.0 + 1);
         self.kill_children(id);
         self.unlink(id);
-        self.node_mut(id).value = Value::Dead;
+        let node = self.node_mut(id);
+        node.value = Value::Dead(match std::mem::replace(&mut node.value, Value::Map) {
+            Value::Leaf(bytes) => Last::Leaf(bytes),
+            Value::Map => Last::Map(since),
+            Value::Dead(last) => last,
+        });
         self.alive -= 1;
         self.link(id);
         self.newest_grave = self.revision;

@@ -7,6 +7,7 @@
 //! what arrived. A client ignores what is not newer than its own; labels are chosen so that it never ignores
 //! what it needs, however old it and the server are.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,10 @@ use crate::wire::{Sqn, msgpack};
 
 /// How far a label may be ahead of what the client has and still be newer.
 const HOP: u16 = 32000;
+/// What is this far ahead is the last that is newer.
+const WINDOW: i32 = 32767;
+/// A package may be overtaken by others sent this much later.
+const STRAGGLE: Duration = Duration::from_millis(250);
 /// The most labels in flight: a client that reports nothing gets no more than that.
 const MAX_ISSUED: usize = 512;
 
@@ -40,6 +45,8 @@ struct Issued {
     cursor: Revision,
     /// What was sent under it; none if that was more than one thing.
     encoding: Option<Arc<Encoding>>,
+    first_sent: Duration,
+    last_sent: Duration,
 }
 
 /// An update that is repeated unchanged, and nothing else, until it was reported.
@@ -59,6 +66,8 @@ pub struct View {
     birth: Revision,
     issued: VecDeque<Issued>,
     pinned: Option<Pinned>,
+    /// Labels that may still be under way, and when they were last sent.
+    stragglers: VecDeque<(Duration, Sqn)>,
     /// What an original may have,
     sent: NodeSet,
     /// and what it surely has.
@@ -75,6 +84,7 @@ impl View {
             birth: store.tree().revision(),
             issued: VecDeque::new(),
             pinned: None,
+            stragglers: VecDeque::new(),
             sent: NodeSet::default(),
             confirmed: NodeSet::default(),
         }
@@ -128,29 +138,63 @@ impl View {
         if let Some(Pinned { label, encoding }) = &self.pinned {
             if encoding.len() <= budget || encoding.entries == 1 {
                 encoding.write(*label, out);
+                let label = *label;
+                self.sent_again(label, now);
             } else {
                 self.empty_update(out);
             }
             return;
         }
-        if (!self.is_behind(store) && self.label == store.time_order()) || self.issued.len() >= MAX_ISSUED {
+        let time_order = store.time_order();
+        if !self.is_behind(store) && self.label == time_order {
             self.empty_update(out);
             return;
         }
-        let (encoding, exclusive) = self.next_encoding(store, budget.min(MAX_UPDATE));
-        let Some(label) = self.next_label(store.time_order(), encoding.complete, exclusive) else {
-            store.starve();
-            self.empty_update(out);
+        if self.issued.len() >= MAX_ISSUED {
+            self.repeat_newest(now, budget, out);
             return;
-        };
-        encoding.write(label, out);
-        self.issue(label, encoding, exclusive);
+        }
+        let (encoding, exclusive) = self.next_encoding(store, budget.min(MAX_UPDATE));
+        if let Some(label) = self.next_label(now, time_order, encoding.complete, exclusive) {
+            encoding.write(label, out);
+            self.issue(now, label, encoding, exclusive);
+            self.straggle(label, now);
+            return;
+        }
+        match self.newest_in_flight().since(self.label).cmp(&time_order.since(self.label).max(0)) {
+            // The time order will not get past what is in flight: the client has to get there first.
+            Ordering::Greater => self.repeat_newest(now, budget, out),
+            Ordering::Equal => {
+                store.starve();
+                self.empty_update(out);
+            }
+            // There will be room when nothing is under way any more.
+            Ordering::Less => self.empty_update(out),
+        }
     }
 
     /// Appends an update that changes nothing, whatever the client has.
     pub fn empty_update(&self, out: &mut Vec<u8>) {
-        msgpack::write_map_len(out, 1);
-        msgpack::write_time_order_fixed(out, self.label);
+        write_empty(self.label, out);
+    }
+
+    /// Writes the newest update in flight once more; where that is not to be had, nothing under its label.
+    fn repeat_newest(&mut self, now: Duration, budget: usize, out: &mut Vec<u8>) {
+        let base = self.label;
+        let newest = self.issued.iter_mut().max_by_key(|issued| issued.label.since(base));
+        let Some(Issued { label, cursor, encoding, .. }) = newest else {
+            self.empty_update(out);
+            return;
+        };
+        if let Some(encoding) = encoding.as_ref().filter(|encoding| encoding.len() <= budget) {
+            encoding.write(*label, out);
+        } else {
+            *cursor = self.cursor;
+            *encoding = None;
+            write_empty(*label, out);
+        }
+        let label = *label;
+        self.sent_again(label, now);
     }
 
     fn start_afresh(&mut self, label: Sqn, store: &Store) {
@@ -160,8 +204,14 @@ impl View {
     fn confirm(&mut self, index: usize) {
         let Some(issued) = self.issued.remove(index) else { return };
         self.label = issued.label;
-        self.cursor = self.cursor.max(issued.cursor);
-        self.issued.retain(|other| other.label.newer_than(issued.label));
+        self.issued.retain(|other| {
+            let overtaken = issued.first_sent.saturating_sub(other.last_sent) > STRAGGLE;
+            other.label.newer_than(issued.label) && !overtaken
+        });
+        // What is under a newer label may have been made earlier and arrive later. It would put older values
+        // over those just confirmed, so nothing is certain beyond what that one holds.
+        let in_flight = self.issued.iter().map(|other| other.cursor).min();
+        self.cursor = self.cursor.max(issued.cursor.min(in_flight.unwrap_or(issued.cursor)));
         if self.kind == PeerKind::Ours {
             return;
         }
@@ -190,52 +240,45 @@ impl View {
         if self.kind == PeerKind::Ours || encoding.dead.is_empty() {
             return (encoding, false);
         }
-        let has = |ordinal: &u64| self.sent.contains(*ordinal);
-        if !encoding.dead.iter().any(has) {
-            let encoding = store.encoding(span, false);
+        let has = |ordinal: u64| self.sent.contains(ordinal);
+        let has_any = |encoding: &Encoding| encoding.dead.iter().any(|&ordinal| has(ordinal));
+        let encoding = if encoding.deleted.iter().all(|&(ordinal, _)| has(ordinal)) {
+            encoding
+        } else if has_any(&encoding) {
+            store.own_encoding(span, &has)
+        } else {
+            let without = store.encoding(span, false);
             // Without the markers of others more fits, perhaps something this client has.
-            if !encoding.dead.iter().any(has) {
-                return (encoding, false);
-            }
-        } else if encoding.deleted.iter().all(has) {
-            return (self.alive_once_more(&encoding).unwrap_or(encoding), true);
-        }
-        let encoding = store.own_encoding(span, &|ordinal| self.sent.contains(ordinal));
-        let exclusive = encoding.dead.iter().any(has);
-        (self.alive_once_more(&encoding).unwrap_or(encoding), exclusive)
-    }
-
-    /// What was sent but not confirmed may never have arrived; deleting it would make it a value. The last
-    /// update that carried it goes out again until it is confirmed.
-    fn alive_once_more(&self, deletion: &Encoding) -> Option<Arc<Encoding>> {
-        let doubtful = deletion.deleted.iter().find(|&&ordinal| !self.confirmed.contains(ordinal))?;
-        let carries = |encoding: &Arc<Encoding>| {
-            encoding.upto >= self.cursor
-                && encoding
-                    .made
-                    .iter()
-                    .any(|&(word, bits)| word == doubtful / 64 && bits >> (doubtful % 64) & 1 == 1)
+            if has_any(&without) { store.own_encoding(span, &has) } else { without }
         };
-        self.issued.iter().rev().filter_map(|issued| issued.encoding.as_ref()).find(|e| carries(e)).cloned()
+        // What was sent but not confirmed may never have arrived, and deleting it would make it a value: it
+        // goes out as it was once more, until it surely is there.
+        let doubtful = encoding.deleted.iter().filter(|(ordinal, _)| !self.confirmed.contains(*ordinal));
+        let doubtful: Vec<_> = doubtful.map(|&(_, id)| id).collect();
+        if !doubtful.is_empty() {
+            return (store.last_encoding(&doubtful, span), true);
+        }
+        let exclusive = has_any(&encoding);
+        (encoding, exclusive)
     }
 
     /// The label of the next update, if there is room for one. `fresh`: newer than any in flight.
-    fn next_label(&self, time_order: Sqn, complete: bool, fresh: bool) -> Option<Sqn> {
+    fn next_label(&self, now: Duration, time_order: Sqn, complete: bool, fresh: bool) -> Option<Sqn> {
         if self.label == time_order {
             return None;
         }
         // The last label there is room for, and the one that would do.
         let last = if time_order.newer_than(self.label) { time_order } else { self.label.ahead(HOP) };
+        let reach = self.reach(now);
+        let last = if last.since(self.label) > i32::from(reach) { self.label.ahead(reach) } else { last };
+        if !last.newer_than(self.label) {
+            return None;
+        }
         let wanted = if complete { last } else { self.label.next() };
         if !fresh {
             return Some(wanted);
         }
-        let newest = self
-            .issued
-            .iter()
-            .map(|issued| issued.label)
-            .max_by_key(|label| label.since(self.label))
-            .unwrap_or(self.label);
+        let newest = self.newest_in_flight();
         if wanted.newer_than(newest) {
             Some(wanted)
         } else {
@@ -243,7 +286,38 @@ impl View {
         }
     }
 
-    fn issue(&mut self, label: Sqn, encoding: Arc<Encoding>, exclusive: bool) {
+    /// The newest label the client may have.
+    fn newest_in_flight(&self) -> Sqn {
+        let labels = self.issued.iter().map(|issued| issued.label);
+        labels.max_by_key(|label| label.since(self.label)).unwrap_or(self.label)
+    }
+
+    /// How far ahead a label may be so that nothing the client has left behind is newer again: "newer" goes
+    /// half way round, and a straggler that the label has lapped would be merged over what came after it.
+    fn reach(&self, now: Duration) -> u16 {
+        let under_way = self.stragglers.iter().filter(|(sent, _)| now.saturating_sub(*sent) <= STRAGGLE);
+        let behind = under_way.map(|(_, label)| label.since(self.label)).min().unwrap_or(0).min(0);
+        u16::try_from(WINDOW + behind).unwrap_or(0)
+    }
+
+    fn sent_again(&mut self, label: Sqn, now: Duration) {
+        if let Some(issued) = self.issued.iter_mut().find(|issued| issued.label == label) {
+            issued.last_sent = now;
+        }
+        self.straggle(label, now);
+    }
+
+    fn straggle(&mut self, label: Sqn, now: Duration) {
+        while self.stragglers.front().is_some_and(|(sent, _)| now.saturating_sub(*sent) > STRAGGLE) {
+            self.stragglers.pop_front();
+        }
+        match self.stragglers.back_mut() {
+            Some((sent, last)) if *last == label => *sent = now,
+            _ => self.stragglers.push_back((now, label)),
+        }
+    }
+
+    fn issue(&mut self, now: Duration, label: Sqn, encoding: Arc<Encoding>, exclusive: bool) {
         if self.kind == PeerKind::Original {
             self.sent.insert_all(&encoding.made);
         }
@@ -252,12 +326,25 @@ impl View {
         }
         match self.issued.iter_mut().find(|issued| issued.label == label) {
             Some(issued) => {
+                issued.last_sent = now;
                 issued.cursor = issued.cursor.min(encoding.upto);
                 issued.encoding = issued.encoding.take().filter(|other| Arc::ptr_eq(other, &encoding));
             }
             None => {
-                self.issued.push_back(Issued { label, cursor: encoding.upto, encoding: Some(encoding) });
+                self.issued.push_back(Issued {
+                    label,
+                    cursor: encoding.upto,
+                    encoding: Some(encoding),
+                    first_sent: now,
+                    last_sent: now,
+                });
             }
         }
     }
+}
+
+/// An update under this label without anything in it.
+fn write_empty(label: Sqn, out: &mut Vec<u8>) {
+    msgpack::write_map_len(out, 1);
+    msgpack::write_time_order_fixed(out, label);
 }

@@ -1,0 +1,115 @@
+//! A tick costs what changed, once for all views; a replica nobody looks into stays small.
+
+use std::time::Duration;
+
+use pygase::state::{PeerKind, Replica, Store, View};
+use pygase::wire::{Sqn, msgpack};
+
+fn big_state(leaves: u64) -> Vec<u8> {
+    let mut state = Vec::new();
+    msgpack::write_map_len(&mut state, 1);
+    msgpack::write_str(&mut state, "units");
+    msgpack::write_map_len(&mut state, leaves as u32);
+    for leaf in 0..leaves {
+        msgpack::write_uint(&mut state, leaf);
+        msgpack::write_str(&mut state, "somewhere");
+    }
+    state
+}
+
+fn unit_moves(unit: u64) -> Vec<u8> {
+    let mut update = b"\x81\xa5units\x81".to_vec();
+    msgpack::write_uint(&mut update, unit);
+    msgpack::write_str(&mut update, "elsewhere");
+    update
+}
+
+/// Brings a view up to date.
+fn join(view: &mut View, store: &mut Store, now: &mut Duration) {
+    while view.is_behind(store) || view.label() != store.time_order() {
+        *now += Duration::from_millis(25);
+        let mut update = Vec::new();
+        view.write_update(store, *now, 1200, &mut update);
+        view.report(msgpack::update_time_order(&update).unwrap(), store);
+    }
+}
+
+#[test]
+fn a_tick_visits_what_changed_and_encodes_it_once() {
+    let mut store = Store::new(Sqn::new(30000), &big_state(20_000)).unwrap();
+    let mut now = Duration::ZERO;
+    let kinds = [PeerKind::Ours, PeerKind::Original];
+    let mut views: Vec<_> = (0..100).map(|n| View::new(&store, kinds[n % 2])).collect();
+    for view in &mut views {
+        join(view, &mut store, &mut now);
+    }
+    for tick in 0..20u64 {
+        let (visited, encodings) = (store.tree().visited(), store.encodings());
+        store.push(now, store.time_order().next(), &unit_moves(tick * 7)).unwrap();
+        for view in &mut views {
+            let mut update = Vec::new();
+            view.write_update(&mut store, now, 1200, &mut update);
+            assert_eq!(update.len(), 1 + 6 + 1 + 1 + 10 + 14 + usize::from(tick * 7 > 127));
+            view.report(store.time_order(), &store);
+        }
+        assert_eq!(store.encodings() - encodings, 1);
+        assert!(store.tree().visited() - visited <= 2);
+        store.forget(views.iter().map(View::floor).min().unwrap());
+    }
+}
+
+/// Clients that join together share what they are sent, whatever they are.
+#[test]
+fn joins_share_their_encodings() {
+    let mut store = Store::new(Sqn::new(30000), &big_state(2000)).unwrap();
+    let mut now = Duration::ZERO;
+    let mut first = View::new(&store, PeerKind::Original);
+    join(&mut first, &mut store, &mut now);
+    let encodings = store.encodings();
+    assert!(encodings > 20);
+    for kind in [PeerKind::Ours, PeerKind::Original] {
+        let mut view = View::new(&store, kind);
+        join(&mut view, &mut store, &mut now);
+    }
+    assert_eq!(store.encodings(), encodings);
+}
+
+#[test]
+fn a_replica_that_is_not_looked_into_keeps_no_endless_tombstones() {
+    let mut replica = Replica::new();
+    let update = |time_order: u16, key: u16, value: &[u8]| {
+        let mut update = b"\x82".to_vec();
+        msgpack::write_str(&mut update, &key.to_string());
+        update.extend_from_slice(value);
+        msgpack::write_time_order_fixed(&mut update, Sqn::new(time_order));
+        update
+    };
+    for round in 0..6000 {
+        assert!(replica.apply(&update(2 * round + 1, round, b"\x01")).unwrap());
+        assert!(replica.apply(&update(2 * round + 2, round, b"\xc4\x04\xd2\x81\xe5\xba")).unwrap());
+    }
+    assert!(replica.apply(&update(20_000, 7, b"\x07")).unwrap());
+    let pulled = replica.pull().unwrap();
+    assert!(pulled.fresh);
+    assert!(pulled.update.len() < 20_000, "{}", pulled.update.len());
+    assert_eq!(replica.pull(), None);
+}
+
+#[test]
+fn a_resync_is_swapped_in_with_the_first_update() {
+    let mut replica = Replica::new();
+    assert!(replica.apply(b"\x82\xa1x\x01\xaatime_order\xcd\x00\x05").unwrap());
+    assert!(!replica.pull().unwrap().fresh);
+    replica.resync();
+    assert!(replica.is_resyncing());
+    assert_eq!((replica.time_order(), replica.pull()), (Sqn::ZERO, None));
+    assert!(!replica.apply(b"\x81\xaatime_order\xcd\x00\x00").unwrap());
+    assert!(replica.apply(b"\x82\xa1y\x02\xaatime_order\xcd\x00\x03").unwrap());
+    let pulled = replica.pull().unwrap();
+    assert_eq!(
+        (pulled.fresh, pulled.time_order, &pulled.update[..]),
+        (true, Sqn::new(3), &b"\x81\xa1y\x02"[..])
+    );
+    assert!(replica.apply(b"\xc1").is_err());
+    assert!(replica.apply(b"\x81\xa1x\x01").is_err(), "no time order");
+}

@@ -1,0 +1,392 @@
+//! Which label an update goes out under, and what a report of it means.
+
+use std::time::Duration;
+
+use pygase::state::{PeerKind, Store, View};
+use pygase::wire::{Sqn, msgpack};
+
+use crate::model::{Dict, parse};
+
+const BUDGET: usize = 1200;
+
+struct Server {
+    store: Store,
+    view: View,
+    now: Duration,
+}
+
+impl Server {
+    fn new(kind: PeerKind, time_order: u16, state: &[u8]) -> Self {
+        let store = Store::new(Sqn::new(time_order), state).unwrap();
+        let view = View::new(&store, kind);
+        Self { store, view, now: Duration::from_secs(1) }
+    }
+
+    fn push(&mut self, time_order: u16, update: &[u8]) {
+        self.store.push(self.now, Sqn::new(time_order), update).unwrap();
+    }
+
+    fn report(&mut self, label: u16) {
+        self.view.report(Sqn::new(label), &self.store);
+    }
+
+    fn bytes(&mut self, budget: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.view.write_update(&mut self.store, self.now, budget, &mut out);
+        out
+    }
+
+    /// The label of the next update and what is in it.
+    fn update(&mut self) -> (u16, Dict) {
+        self.update_within(BUDGET)
+    }
+
+    fn update_within(&mut self, budget: usize) -> (u16, Dict) {
+        let bytes = self.bytes(budget);
+        assert_eq!(bytes[bytes.len() - 14..][..12], *b"\xaatime_order\xcd", "{bytes:02x?}");
+        (msgpack::update_time_order(&bytes).unwrap().value(), parse(&bytes))
+    }
+
+    /// The same, a quarter of a second later: nothing sent before is under way any more.
+    fn later_update(&mut self) -> (u16, Dict) {
+        self.now += Duration::from_millis(300);
+        self.update()
+    }
+}
+
+fn both(test: impl Fn(PeerKind)) {
+    test(PeerKind::Ours);
+    test(PeerKind::Original);
+}
+
+#[test]
+fn a_complete_update_has_the_time_order_of_the_server() {
+    both(|kind| {
+        let mut server = Server::new(kind, 7, b"\x81\xa1x\x01");
+        assert_eq!(server.update(), (7, parse(b"\x81\xa1x\x01")));
+        server.push(8, b"\x81\xa1y\x02");
+        assert_eq!(server.update(), (8, parse(b"\x82\xa1x\x01\xa1y\x02")));
+        server.report(7);
+        assert_eq!(server.update(), (8, parse(b"\x81\xa1y\x02")));
+        server.report(8);
+        assert_eq!(server.update(), (8, Dict::new()));
+        assert!(!server.view.is_behind(&server.store));
+        assert_eq!(server.view.label(), Sqn::new(8));
+        server.push(9, b"\x80");
+        assert_eq!(server.update(), (9, Dict::new()));
+    });
+}
+
+#[test]
+fn an_update_is_flat_and_ends_with_its_label() {
+    let state = b"\x82\xa1p\x82\x01\x81\xa1x\x05\x02\x06\xa1q\x80";
+    let mut server = Server::new(PeerKind::Original, 0x0102, state);
+    let expected = b"\x83\xa1p\x82\x01\x81\xa1x\x05\x02\x06\xa1q\x80\xaatime_order\xcd\x01\x02";
+    assert_eq!(server.bytes(BUDGET), expected);
+}
+
+#[test]
+fn the_time_order_is_never_left_at_0() {
+    both(|kind| {
+        let mut server = Server::new(kind, 0, b"\x80");
+        assert_eq!(server.store.time_order(), Sqn::ZERO);
+        assert_eq!(server.update(), (1, Dict::new()));
+        assert_eq!(server.store.time_order(), Sqn::new(1));
+    });
+}
+
+#[test]
+fn labels_wrap_past_0() {
+    let mut server = Server::new(PeerKind::Ours, 1, b"\x80");
+    for (time_order, label) in [(2, 2), (32000, 32000), (64000, 64000), (65535, 65535), (1, 1)] {
+        server.push(time_order, b"\x81\xa1x\x01");
+        assert_eq!(server.later_update().0, label);
+        server.report(label);
+    }
+}
+
+/// A client that has nothing ignores labels above 32767: it gets there by hops.
+#[test]
+fn a_fresh_client_joins_an_old_server_by_hops() {
+    both(|kind| {
+        for (time_order, hops) in
+            [(32767, &[32767][..]), (32768, &[32000, 32768]), (65535, &[32000, 64000, 65535])]
+        {
+            let mut server = Server::new(kind, time_order, b"\x81\xa1x\x01");
+            for &hop in hops {
+                assert_eq!(server.later_update().0, hop, "to {time_order}");
+                server.report(hop);
+            }
+            assert_eq!(server.later_update(), (time_order, Dict::new()));
+        }
+    });
+}
+
+/// A hop may not make a straggler newer again that it has lapped.
+#[test]
+fn a_hop_stays_in_sight_of_what_is_under_way() {
+    let mut server = Server::new(PeerKind::Ours, 65000, b"\x81\xa1x\x01");
+    for (label, reported) in [(32000, 32000), (64000, 64000), (64767, 64767), (64767, 64767)] {
+        assert_eq!(server.update().0, label);
+        server.report(reported);
+    }
+    assert_eq!(server.later_update().0, 65000);
+}
+
+#[test]
+fn an_incomplete_update_is_one_ahead() {
+    both(|kind| {
+        let mut server = Server::new(kind, 100, b"\x83\xa1a\xa3aaa\xa1b\xa3bbb\xa1c\xa3ccc");
+        let [a, b, c] = [&b"\x81\xa1a\xa3aaa"[..], b"\x81\xa1b\xa3bbb", b"\x81\xa1c\xa3ccc"].map(parse);
+        assert_eq!(server.update_within(21), (1, a.clone()));
+        assert_eq!(server.update_within(21), (1, a));
+        server.report(1);
+        assert_eq!(server.update_within(21), (2, b));
+        server.report(2);
+        assert_eq!(server.update_within(21), (100, c));
+        server.report(100);
+        assert_eq!(server.update_within(21), (100, Dict::new()));
+    });
+}
+
+#[test]
+fn without_room_the_next_tick_makes_it() {
+    both(|kind| {
+        let mut server = Server::new(kind, 1, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
+        assert_eq!(server.update_within(21), (1, parse(b"\x81\xa1a\xa3aaa")));
+        server.report(1);
+        assert_eq!(server.update_within(21), (1, Dict::new()));
+        server.push(2, b"\x80");
+        assert_eq!(server.update_within(21), (2, parse(b"\x81\xa1b\xa3bbb")));
+    });
+}
+
+#[test]
+fn without_a_tick_the_time_order_goes_on_by_itself() {
+    both(|kind| {
+        let mut server = Server::new(kind, 1, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
+        server.push(1, b"\x80");
+        assert_eq!(server.store.time_order(), Sqn::new(2));
+        assert_eq!(server.update_within(21).0, 1);
+        server.report(1);
+        assert_eq!(server.update_within(21).0, 2);
+        server.report(2);
+        server.push(2, b"\x81\xa1c\x01");
+        assert_eq!(server.update_within(21), (3, parse(b"\x81\xa1c\x01")));
+        let mut late = View::new(&server.store, kind);
+        let mut out = Vec::new();
+        // The late one takes the last label there is.
+        while late.label() != Sqn::new(3) {
+            out.clear();
+            late.write_update(&mut server.store, server.now, 21, &mut out);
+            late.report(msgpack::update_time_order(&out).unwrap(), &server.store);
+        }
+        assert!(!late.is_behind(&server.store));
+        let mut server = Server::new(kind, 1, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
+        server.push(1, b"\x80");
+        for label in [1, 2] {
+            assert_eq!(server.update_within(21).0, label);
+            server.report(label);
+        }
+        server.push(3, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
+        assert_eq!(server.update_within(21).0, 3);
+        server.report(3);
+        assert_eq!(server.update_within(21), (3, Dict::new()));
+        server.now += Duration::from_millis(99);
+        assert!(!server.store.tick_idle(server.now));
+        assert_eq!(server.update_within(21), (3, Dict::new()));
+        server.now += Duration::from_millis(1);
+        assert_eq!(server.update_within(21), (4, parse(b"\x81\xa1b\xa3bbb")));
+        assert_eq!(server.store.time_order(), Sqn::new(4));
+        server.report(4);
+        server.now += Duration::from_secs(1);
+        assert!(!server.store.tick_idle(server.now), "nobody waits");
+    });
+}
+
+/// The client may hold either of the two.
+#[test]
+fn of_two_updates_with_a_label_the_smaller_counts() {
+    both(|kind| {
+        let mut server = Server::new(kind, 100, b"\x83\xa1a\xa3aaa\xa1b\xa3bbb\xa1c\xa3ccc");
+        let first = server.update_within(21);
+        assert_eq!(first, (1, parse(b"\x81\xa1a\xa3aaa")));
+        let second = server.update_within(27);
+        assert_eq!(second, (1, parse(b"\x82\xa1a\xa3aaa\xa1b\xa3bbb")));
+        server.report(1);
+        assert_eq!(server.update(), (100, parse(b"\x82\xa1b\xa3bbb\xa1c\xa3ccc")));
+    });
+}
+
+/// Made before, with a newer label, arriving after: it would put an old value over the new one.
+#[test]
+fn what_is_in_flight_under_a_newer_label_keeps_the_cursor_back() {
+    let mut server = Server::new(PeerKind::Ours, 50, b"\x81\xa1x\x01");
+    assert_eq!(server.update().0, 50);
+    server.push(51, b"\x82\xa1x\x02\xa1y\xa3yyy");
+    assert_eq!(server.update_within(18), (1, parse(b"\x81\xa1x\x02")));
+    server.report(1);
+    // The client may take the first update now, and with it the old x.
+    assert_eq!(server.update(), (51, parse(b"\x82\xa1x\x02\xa1y\xa3yyy")));
+}
+
+#[test]
+fn a_report_of_0_asks_for_everything() {
+    both(|kind| {
+        let mut server = Server::new(kind, 7, b"\x81\xa1x\x01");
+        assert_eq!(server.update().0, 7);
+        server.report(0);
+        server.report(7);
+        assert_eq!(server.update(), (7, Dict::new()));
+        server.report(0);
+        assert!(server.view.is_behind(&server.store));
+        assert_eq!(server.update(), (7, parse(b"\x81\xa1x\x01")));
+    });
+}
+
+#[test]
+fn so_does_a_newer_label_that_was_never_issued() {
+    both(|kind| {
+        let mut server = Server::new(kind, 7, b"\x81\xa1x\x01");
+        server.report(500);
+        assert_eq!(server.view.label(), Sqn::new(500));
+        assert_eq!(server.later_update(), (32500, parse(b"\x81\xa1x\x01")));
+        server.report(32500);
+        assert_eq!(server.later_update(), (64500, Dict::new()));
+        server.report(64500);
+        assert_eq!(server.later_update(), (7, Dict::new()));
+        server.report(7);
+        server.push(8, b"\x81\xa1x\x02");
+        server.report(65000);
+        assert_eq!(server.update(), (8, parse(b"\x81\xa1x\x02")), "what is not newer means nothing");
+    });
+}
+
+#[test]
+fn a_deletion_is_repeated_unchanged_until_it_is_reported() {
+    let mut server = Server::new(PeerKind::Original, 7, b"\x82\xa1x\x01\xa1y\x02");
+    assert_eq!(server.update().0, 7);
+    server.report(7);
+    server.push(8, b"\x81\xa1x\xc4\x04\xd2\x81\xe5\xba");
+    let deletion = server.bytes(BUDGET);
+    assert_eq!(deletion, b"\x82\xa1x\xc4\x04\xd2\x81\xe5\xba\xaatime_order\xcd\x00\x08");
+    server.push(9, b"\x81\xa1y\x03");
+    server.push(10, b"\x81\xa1x\x04");
+    assert_eq!(server.bytes(BUDGET), deletion);
+    server.report(7);
+    assert_eq!(server.bytes(BUDGET), deletion);
+    server.report(8);
+    assert_eq!(server.update(), (10, parse(b"\x82\xa1y\x03\xa1x\x04")));
+}
+
+#[test]
+fn a_deletion_is_not_pinned_for_ours() {
+    let mut server = Server::new(PeerKind::Ours, 7, b"\x82\xa1x\x01\xa1y\x02");
+    assert_eq!(server.update().0, 7);
+    server.report(7);
+    server.push(8, b"\x81\xa1x\xc4\x04\xd2\x81\xe5\xba");
+    assert_eq!(server.update(), (8, parse(b"\x81\xa1x\xc4\x04\xd2\x81\xe5\xba")));
+    server.push(9, b"\x81\xa1y\x03");
+    assert_eq!(server.update(), (9, parse(b"\x82\xa1x\xc4\x04\xd2\x81\xe5\xba\xa1y\x03")));
+}
+
+#[test]
+fn what_an_original_never_was_sent_is_not_deleted_there() {
+    let mut server = Server::new(PeerKind::Original, 7, b"\x80");
+    assert_eq!(server.update().0, 7);
+    server.report(7);
+    server.push(8, b"\x81\xa1x\x01");
+    server.push(9, b"\x82\xa1x\xc4\x04\xd2\x81\xe5\xba\xa1y\x02");
+    assert_eq!(server.update(), (9, parse(b"\x81\xa1y\x02")));
+}
+
+#[test]
+fn a_deletion_is_repeated_whole_or_not_at_all() {
+    let mut server = Server::new(PeerKind::Original, 7, b"\x82\xa1x\x01\xa1y\x02");
+    assert_eq!(server.update().0, 7);
+    server.report(7);
+    server.push(8, b"\x82\xa1x\xc4\x04\xd2\x81\xe5\xba\xa1y\x03");
+    let deletion = server.update();
+    assert_eq!(deletion, (8, parse(b"\x82\xa1x\xc4\x04\xd2\x81\xe5\xba\xa1y\x03")));
+    assert_eq!(server.update_within(23), (7, Dict::new()));
+    assert_eq!(server.update(), deletion);
+}
+
+/// It may have or may not have what was sent and not confirmed. What it has for sure can be deleted.
+#[test]
+fn what_an_original_may_not_have_is_made_sure_of_before_it_is_deleted() {
+    let mut server = Server::new(PeerKind::Original, 7, b"\x80");
+    assert_eq!(server.update().0, 7);
+    server.report(7);
+    server.push(8, b"\x81\xa1x\x81\xa1a\x01");
+    assert_eq!(server.update().0, 8);
+    server.push(9, b"\x81\xa1x\xc4\x04\xd2\x81\xe5\xba");
+    let once_more = server.update();
+    assert_eq!(once_more, (9, parse(b"\x81\xa1x\x81\xa1a\x01")));
+    server.push(10, b"\x81\xa1y\x01");
+    assert_eq!(server.update(), once_more);
+    server.report(9);
+    assert_eq!(server.update(), (10, parse(b"\x82\xa1x\xc4\x04\xd2\x81\xe5\xba\xa1y\x01")));
+}
+
+#[test]
+fn a_new_view_needs_no_tombstone_from_before_it() {
+    both(|kind| {
+        let mut server = Server::new(kind, 7, b"\x82\xa1x\x01\xa1y\x02");
+        server.push(8, b"\x81\xa1x\xc4\x04\xd2\x81\xe5\xba");
+        assert_eq!(server.store.tree().tombstones(), 1);
+        server.view = View::new(&server.store, kind);
+        assert_eq!(server.update(), (8, parse(b"\x81\xa1y\x02")));
+        assert_eq!(server.view.floor(), server.store.tree().revision());
+        server.store.forget(server.view.floor());
+        assert_eq!(server.store.tree().tombstones(), 0);
+    });
+}
+
+#[test]
+fn a_tombstone_stays_until_it_was_confirmed() {
+    both(|kind| {
+        let mut server = Server::new(kind, 7, b"\x82\xa1x\x01\xa1y\x02");
+        server.update();
+        server.report(7);
+        server.push(8, b"\x81\xa1x\xc4\x04\xd2\x81\xe5\xba");
+        server.update();
+        server.store.forget(server.view.floor());
+        assert_eq!(server.store.tree().tombstones(), 1);
+        server.report(8);
+        server.store.forget(server.view.floor());
+        assert_eq!(server.store.tree().tombstones(), 0);
+    });
+}
+
+#[test]
+fn a_leaf_may_exceed_the_budget_but_only_alone() {
+    let mut state = b"\x82\xa1a\x01\xa1b\xc5\x02\x00".to_vec();
+    state.extend([0; 512]);
+    let mut server = Server::new(PeerKind::Ours, 100, &state);
+    assert_eq!(server.update_within(200), (1, parse(b"\x81\xa1a\x01")));
+    server.report(1);
+    let update = server.bytes(200);
+    assert_eq!(update.len(), 1 + 2 + 3 + 512 + 14);
+    server.report(100);
+    assert!(!server.view.is_behind(&server.store));
+}
+
+/// A client that is silent for long and then comes back with what it had.
+#[test]
+fn the_labels_in_flight_are_bounded() {
+    both(|kind| {
+        let mut server = Server::new(kind, 1, b"\x81\xa1x\x01");
+        server.update();
+        server.report(1);
+        let mut last = 0;
+        for tick in 2..2000 {
+            server.push(tick, b"\x81\xa1x\x02");
+            server.now += Duration::from_millis(25);
+            last = server.update().0;
+        }
+        assert_eq!(last, 513);
+        server.report(513);
+        assert_eq!(server.update(), (1999, parse(b"\x81\xa1x\x02")));
+    });
+}
