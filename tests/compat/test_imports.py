@@ -1,5 +1,6 @@
 """Names and signatures: every public one of PyGaSe 0.3.1 is where it was."""
 
+import enum
 import importlib
 import inspect
 
