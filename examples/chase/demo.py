@@ -184,11 +184,12 @@ class Terminal:
         self.screen = Screen(colour=colour, unicode=encoding == "utf8")
 
     def __enter__(self):
-        sys.stdout.write("\x1b[?1049h\x1b[?25l\x1b[2J")
+        # The alternate screen, without a cursor, and lines that are too long cut off.
+        sys.stdout.write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")
         return self
 
     def __exit__(self, *_):
-        sys.stdout.write("\x1b[0m\x1b[?25h\x1b[?1049l")
+        sys.stdout.write("\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l")
         sys.stdout.flush()
 
     def show(self, scene):
@@ -205,7 +206,7 @@ class Log:
 
     def __init__(self):
         """Start with the first line at once."""
-        self.next_line = 0.0
+        self.next_line = time.monotonic()
 
     def __enter__(self):
         return self
@@ -217,7 +218,7 @@ class Log:
         now = time.monotonic()
         if now < self.next_line:
             return
-        self.next_line = max(self.next_line, now - 0.5) + 1.0
+        self.next_line += 1.0
         chaser = scene.players.get(scene.chaser_id, {}).get("name", "nobody")
         figures = ", ".join(f"{label} {value}" for label, value in scene.figures)
         what = f"chaser {chaser}, catches {scene.catches}, {figures}"

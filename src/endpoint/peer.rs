@@ -262,6 +262,11 @@ impl Peer {
         into.extend(std::iter::from_fn(|| connection.connection.poll_event()));
     }
 
+    /// Lets the next event be announced, though those before were never taken: whoever was told is gone.
+    pub(super) fn forget_announcement(&self) {
+        self.announced.store(false, Ordering::Release);
+    }
+
     /// Whether this is the first call since events were taken.
     pub(super) fn announce(&self) -> bool {
         !self.announced.swap(true, Ordering::AcqRel)

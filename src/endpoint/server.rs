@@ -106,6 +106,7 @@ impl ServerEndpoint {
 
     /// Makes `peer`, known from an earlier run, the one that its address is taken up again with.
     pub fn remember(&mut self, peer: Arc<Peer>) {
+        peer.forget_announcement();
         self.remembered.insert(peer.address, peer);
     }
 

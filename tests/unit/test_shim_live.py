@@ -493,3 +493,77 @@ def test_connections_run_by_hand(store):
         await asyncio.wait_for(asyncio.gather(serving, looping), 5)
 
     asyncio.run(main())
+
+
+def test_event_loops_without_readers(monkeypatch, server, connect):
+    def add_reader(*args):
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "add_reader", add_reader)
+    seen = []
+    server.register_event_handler("A", lambda number, client_address: seen.append(number))
+    thread = server.run_in_thread()
+    client = connect(server)
+    for number in range(20):
+        client.dispatch_event("A", number)
+    wait_for(lambda: len(seen) == 20)
+    assert seen == list(range(20))
+    assert "pygase-inbox" in [thread.name for thread in threading.enumerate()]
+    client.disconnect()
+    server.shutdown()
+    thread.join(5)
+    wait_for(lambda: "pygase-inbox" not in [thread.name for thread in threading.enumerate()])
+
+
+def test_retries_until_the_other_side_is_back(server, connect):
+    seen, acks = [], []
+    server.register_event_handler("A", lambda number, client_address: seen.append(number))
+    server.run_in_thread()
+    port = server.port
+    client = connect(server)
+    server.shutdown()
+    client.dispatch_event("A", 1)
+    client.dispatch_event("A", 2, retries=5, ack_callback=lambda: acks.append(2))
+    time.sleep(1.5)
+    server.run_in_thread(port)
+    wait_for(lambda: acks and 2 in seen, timeout=8)
+    assert seen in ([2], [2, 2])
+
+
+def test_subclasses_of_a_client_work(server, connect):
+    class Player(Client):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+            self.register_event_handler("HELLO", self.on_hello)
+
+        async def on_hello(self, name):
+            self.seen.append(name)
+
+    server.run_in_thread()
+    player = connect(server, Player())
+    wait_for(lambda: server.host_client)
+    server.dispatch_event("HELLO", "anna")
+    wait_for(lambda: player.seen == ["anna"])
+
+
+def test_starts_stops_and_connections_are_logged(server, connect, caplog):
+    caplog.set_level(logging.INFO, logger="PyGaSe")
+    server.run_in_thread()
+    client = connect(server)
+    wait_for(lambda: server.host_client)
+    address = server.host_client
+    client.disconnect()
+    server.shutdown()
+    for message in (
+        "Trying to run server on ('localhost', 0) ...",
+        f"New client connection from {address}.",
+        f"Setting {address} as client with host permissions.",
+        f"Status of connection to {address} set to 'Connected'.",
+        "Trying to connect to server ...",
+        f"Status of connection to {client.connection.remote_address} set to 'Connected'.",
+        f"Shutting down connection to {client.connection.remote_address}.",
+    ):
+        assert message in caplog.messages
+    assert {record.name for record in caplog.records} <= {"PyGaSe", "asyncio"}
+    assert all(record.levelno == logging.INFO for record in caplog.records)
