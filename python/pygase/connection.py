@@ -17,8 +17,10 @@ from typing import Any
 
 from pygase import _core
 from pygase._core import ClientPackage, Connection, Header, Package, ServerPackage
+from pygase._dual import dual
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
-from pygase._pump import Pump, dual
+from pygase._pump import Pump
+from pygase._store import attributes_of, state_of
 from pygase.gamestate import GameState
 from pygase.utils import LockedResource, NamedEnum, logger
 
@@ -357,28 +359,6 @@ class ServerSession(Pump):
             else:
                 if moved:
                     self._sync()
-
-
-def state_of(store: Any) -> GameState:
-    """Return the game state of a store.
-
-    Args:
-        store: Object with `get_game_state` or `get_gamestate`.
-    """
-    get = getattr(store, "get_game_state", None) or store.get_gamestate
-    state: GameState = get()
-    return state
-
-
-def attributes_of(state: GameState) -> dict[str, Any]:
-    """Return what clients get to see of a game state, its time order aside.
-
-    Args:
-        state: The game state.
-    """
-    attributes = state.to_dict()
-    del attributes["time_order"]
-    return attributes
 
 
 def _with_user_counters(connection: Connection, stats: dict[str, Any]) -> dict[str, Any]:
