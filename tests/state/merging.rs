@@ -1,6 +1,7 @@
 //! What a tree holds after updates and whole states were merged into it.
 
-use pygase::state::{TooLarge, Tree};
+use proptest::prelude::*;
+use pygase::state::{Replica, TooLarge, Tree};
 use pygase::wire::msgpack;
 
 use crate::model::parse;
@@ -141,5 +142,35 @@ fn big_maps_have_big_headers() {
             msgpack::write_uint(&mut state, 1);
         }
         assert_eq!(after(&[&state]), state);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the bytes are, a state comes of them or an error.
+    #[test]
+    fn no_bytes_do_harm(
+        spoiled in prop::collection::vec((0usize..40, any::<u8>()), 0..4),
+        cut in 0usize..60,
+    ) {
+        let state = b"\x83\xa1m\x82\x01\x92\x02\xc0\x02\x81\xa1k\xca\x3f\x80\x00\x00\xa2no\xc4\x04\xd2\x81\xe5\xba";
+        let mut bytes = [&state[..], b"\xaatime_order\xcd\x00\x07"].concat();
+        assert_eq!(msgpack::check(&bytes, msgpack::Limits::NETWORK), Ok(bytes.len()));
+        for (at, byte) in spoiled {
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut);
+        let mut tree = Tree::new();
+        tree.merge(b"\x81\xa1m\x81\x01\x81\x02\x03").unwrap();
+        let before = tree.to_msgpack();
+        if tree.merge(&bytes).is_err() {
+            prop_assert_eq!(&tree.to_msgpack(), &before);
+        }
+        parse(&tree.to_msgpack());
+        let mut replica = Replica::new();
+        if replica.apply(&bytes).is_ok_and(|applied| applied) {
+            parse(&replica.pull().unwrap().update);
+        }
     }
 }
