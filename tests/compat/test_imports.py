@@ -133,11 +133,9 @@ def describe(callable_object):
             if default is parameter.empty:
                 parts.append(parameter.name)
             else:
-                # The enum's member is the number that 0.3.1 has.
-                plain = (
-                    int(default) if isinstance(default, int) and not isinstance(default, bool) else default
-                )
-                parts.append(f"{parameter.name}={plain!r}")
+                # Some numbers of 0.3.1 are members of an enum by now.
+                text = str(int(default)) if isinstance(default, enum.IntEnum) else repr(default)
+                parts.append(f"{parameter.name}={text}")
     return parts
 
 
