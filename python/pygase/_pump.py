@@ -24,8 +24,10 @@ from pygase.utils import logger
 
 __all__ = ["Lane", "Pump", "UserErrors", "WrongArgumentsError", "call_handler"]
 
-#: Calls that wait for a slow coroutine of the same connection; what comes on top is dropped.
+#: Events of a connection that wait for their handlers; what comes on top is dropped.
 LANE_LIMIT = 1024
+#: Seconds of handlers and callbacks between two looks at what came meanwhile.
+SLICE = 0.005
 #: Kinds of errors to remember.
 MEMORY = 1024
 #: Seconds that coroutines of the game may go on after the end of a server or client.
@@ -113,40 +115,45 @@ def call_handler(handlers: Any, event: Event, **kwargs: Any) -> Any:
 class Lane:
     """The calls for one connection, each begun when the one before it has ended."""
 
-    def __init__(self, errors: UserErrors, counters: Counter[str] | None = None) -> None:
+    def __init__(
+        self, errors: UserErrors, ready: Callable[[Lane], None], counters: Counter[str] | None = None
+    ) -> None:
         self.counters: Counter[str] = Counter() if counters is None else counters
         self.task: asyncio.Task[None] | None = None
         self._errors = errors
+        self._ready = ready
+        self._is_ready = False
         self._waiting: deque[tuple[str, Callable[[], Any]]] = deque()
 
-    def call(self, what: str, function: Callable[[], Any]) -> None:
-        """Call a function now, or when the coroutine that this connection is busy with has ended.
+    def add(self, what: str, function: Callable[[], Any], *, droppable: bool = False) -> None:
+        """Have a function called after those that were added before.
 
         Args:
             what: What the function is, for the log.
             function: What to call; an awaitable it returns is awaited.
+            droppable: Whether it is left out when too many wait.
         """
-        if self.task is None:
-            awaitable = self._begin(what, function)
-            if awaitable is not None:
-                self.task = asyncio.get_running_loop().create_task(self._go_on(what, awaitable))
-        elif len(self._waiting) < LANE_LIMIT:
-            self._waiting.append((what, function))
-        else:
+        if droppable and len(self._waiting) >= LANE_LIMIT:
             self.counters["queue_full"] += 1
             if self.counters["queue_full"] == 1:
                 logger.warning("too many calls wait for the %s; some are dropped", what)
+            return
+        self._waiting.append((what, function))
+        self._look()
 
-    async def _go_on(self, what: str, awaitable: Awaitable[Any]) -> None:
-        try:
-            await self._finish(what, awaitable)
-            while self._waiting:
-                what, function = self._waiting.popleft()
-                following = self._begin(what, function)
-                if following is not None:
-                    await self._finish(what, following)
-        finally:
-            self.task = None
+    def step(self) -> None:
+        """Call the next function; to be called when this lane has said that it is ready."""
+        self._is_ready = False
+        what, function = self._waiting.popleft()
+        awaitable = self._begin(what, function)
+        if awaitable is not None:
+            self.task = asyncio.get_running_loop().create_task(self._finish(what, awaitable))
+        self._look()
+
+    def _look(self) -> None:
+        if self._waiting and self.task is None and not self._is_ready:
+            self._is_ready = True
+            self._ready(self)
 
     def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
         try:
@@ -163,6 +170,9 @@ class Lane:
             await awaitable
         except Exception as error:
             self._failed(what, error)
+        finally:
+            self.task = None
+            self._look()
 
     def _failed(self, what: str, error: Exception) -> None:
         self.counters[self._errors.report(what, error)] += 1
@@ -177,6 +187,7 @@ class Pump:
         self.errors = UserErrors()
         self._finished = False
         self._lanes: set[Lane] = set()
+        self._ready: deque[Lane] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: Callable[[], None] = lambda: None
 
@@ -211,15 +222,17 @@ class Pump:
             with _woken(self.inbox, self._loop, wake.set):
                 while not self._finished:
                     wake.clear()
-                    for notice in self.inbox.take():
-                        self.take(*notice)
-                    if not self._finished:
+                    self._take_all()
+                    self._step_lanes(SLICE)
+                    if self._ready:
+                        await asyncio.sleep(0)
+                    elif not self._finished:
                         await wake.wait()
             grace = GRACE
         finally:
             self.stop()
-            for notice in self.inbox.take():
-                self.take(*notice)
+            self._take_all()
+            self._step_lanes(grace)
             self.inbox.close()
             self.done.set()
             await self._end_lanes(grace)
@@ -239,7 +252,8 @@ class Pump:
         """
         lane: Lane | None = vars(connection).get("_lane")
         if lane is None or lane not in self._lanes:
-            lane = vars(connection)["_lane"] = Lane(self.errors, None if lane is None else lane.counters)
+            counters = None if lane is None else lane.counters
+            lane = vars(connection)["_lane"] = Lane(self.errors, self._lane_ready, counters)
             self._lanes.add(lane)
         return lane
 
@@ -260,14 +274,13 @@ class Pump:
             payload: What it says.
         """
         if kind == _core.NOTICE_EVENT:
-            self.lane(connection).call(
-                f"handler for {payload[0]} events", self._handling(connection, *payload)
-            )
+            what = f"handler for {payload[0]} events"
+            self.lane(connection).add(what, self._handling(connection, *payload), droppable=True)
         elif kind in (_core.NOTICE_ACK, _core.NOTICE_TIMEOUT):
             callback = connection._resolve(payload, kind == _core.NOTICE_ACK)
             if callback is not None:
                 what = "ack" if kind == _core.NOTICE_ACK else "timeout"
-                self.lane(connection).call(f"{what} callback of an event", callback)
+                self.lane(connection).add(f"{what} callback of an event", callback)
         elif kind == _core.NOTICE_STATUS:
             status = ("Disconnected", "Connected", "Connecting")[payload]
             logger.info("Status of connection to %s set to '%s'.", connection.remote_address, status)
@@ -294,6 +307,20 @@ class Pump:
             return None
 
         return handle
+
+    def _take_all(self) -> None:
+        for notice in self.inbox.take():
+            self.take(*notice)
+
+    def _lane_ready(self, lane: Lane) -> None:
+        self._ready.append(lane)
+        self._wake()
+
+    def _step_lanes(self, seconds: float) -> None:
+        """Let the lanes that are ready take turns, so that a busy connection holds up no other."""
+        deadline = time.monotonic() + seconds
+        while self._ready and time.monotonic() < deadline:
+            self._ready.popleft().step()
 
     async def _end_lanes(self, grace: float) -> None:
         current = asyncio.current_task()

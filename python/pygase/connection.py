@@ -363,4 +363,6 @@ class ServerSession(Pump):
 
 def _with_user_counters(connection: Connection, stats: dict[str, Any]) -> dict[str, Any]:
     lane = vars(connection).get("_lane")
-    return stats if lane is None else {**stats, **lane.counters}
+    for name, count in lane.counters.items() if lane is not None else ():
+        stats[name] = stats.get(name, 0) + count
+    return stats

@@ -625,3 +625,18 @@ def test_flood_of_events_is_bounded_and_in_order(server, connect):
         client.dispatch_event("A", number)
     wait_for(lambda: len(seen) == 1000)
     assert seen == list(range(1000))
+
+
+def test_a_flood_holds_up_no_other_client(server, connect):
+    server.register_event_handler("FLOOD", lambda client_address: time.sleep(0.002))
+    server.register_event_handler("ASK", lambda client_address: answered.set())
+    server.run_in_thread()
+    flooder, honest = connect(server), connect(server)
+    for _ in range(900):
+        flooder.dispatch_event("FLOOD")
+    time.sleep(0.5)
+    answered = threading.Event()
+    start = time.monotonic()
+    honest.dispatch_event("ASK")
+    assert answered.wait(5)
+    assert time.monotonic() - start < 0.3

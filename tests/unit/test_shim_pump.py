@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections import deque
 
 import pytest
 
@@ -11,14 +12,16 @@ from pygase._dual import check_port, dual, has_own_loop, run_in_thread
 from pygase._pump import Lane, UserErrors
 
 
-def run_lane(*functions):
+def run_lane(*functions, droppable=False):
     async def main():
-        errors = UserErrors()
-        lane = Lane(errors)
+        ready = deque()
+        lane = Lane(UserErrors(), ready.append)
         for number, function in enumerate(functions):
-            lane.call(f"call {number}", function)
-        while lane.task is not None:
-            await lane.task
+            lane.add(f"call {number}", function, droppable=droppable)
+        while ready:
+            ready.popleft().step()
+            if lane.task is not None:
+                await lane.task
         return lane
 
     return asyncio.run(main())
@@ -121,18 +124,39 @@ def test_lane_goes_on_after_exceptions(caplog):
 def test_lane_is_bounded(monkeypatch, caplog):
     monkeypatch.setattr(_pump, "LANE_LIMIT", 2)
     seen = []
-    lane = run_lane(lambda: asyncio.sleep(0.01), *[lambda n=n: seen.append(n) for n in range(5)])
+    functions = [lambda n=n: seen.append(n) for n in range(5)]
+    lane = run_lane(*functions, droppable=True)
     assert seen == [0, 1]
     assert lane.counters == {"queue_full": 3}
     assert len(caplog.records) == 1
+    assert run_lane(*functions).counters == {}
+
+
+def test_lane_is_ready_once_and_not_while_a_coroutine_runs():
+    async def main():
+        ready = []
+        go_on = asyncio.Event()
+        lane = Lane(UserErrors(), ready.append)
+        lane.add("coroutine", go_on.wait)
+        lane.add("function", lambda: None)
+        assert ready == [lane]
+        ready.pop().step()
+        assert ready == []
+        go_on.set()
+        await lane.task
+        assert ready == [lane]
+
+    asyncio.run(main())
 
 
 def test_done_futures_take_no_task():
     async def main():
-        lane = Lane(UserErrors())
+        ready = []
+        lane = Lane(UserErrors(), ready.append)
         future = asyncio.get_running_loop().create_future()
         future.set_result(None)
-        lane.call("future", lambda: future)
+        lane.add("future", lambda: future)
+        ready.pop().step()
         assert lane.task is None
 
     asyncio.run(main())
