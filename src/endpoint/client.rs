@@ -69,6 +69,9 @@ pub struct ClientConnection {
     replica: Replica,
     phase: Phase,
     server_is_ours: bool,
+    /// Newest number sent when the state was asked for as a whole: what acknowledges less answers an earlier
+    /// question.
+    asked_after: Sqn,
     next_send: Duration,
     /// When the present attempt to reach the server began.
     trying_since: Duration,
@@ -92,6 +95,7 @@ impl ClientConnection {
             replica: Replica::new(),
             phase: Phase::Idle,
             server_is_ours: false,
+            asked_after: Sqn::ZERO,
             next_send: Duration::ZERO,
             trying_since: Duration::ZERO,
             unanswered_said: false,
@@ -123,6 +127,7 @@ impl ClientConnection {
     /// Begins to send; the first package is due at once.
     pub fn connect(&mut self, now: Duration) {
         self.connection.restart(now);
+        self.resync();
         self.connection.set_status(Status::Connecting);
         self.phase = Phase::Running;
         self.server_is_ours = false;
@@ -139,8 +144,9 @@ impl ClientConnection {
                 self.phase = Phase::ShuttingDown { since: now, copies: 0 };
                 self.next_send = now;
             }
-            Phase::Idle | Phase::Running => self.close(),
-            Phase::ShuttingDown { .. } | Phase::Closed => {}
+            Phase::ShuttingDown { .. } if shut_down_server => {}
+            Phase::Idle | Phase::Running | Phase::ShuttingDown { .. } => self.close(),
+            Phase::Closed => {}
         }
     }
 
@@ -190,12 +196,15 @@ impl ClientConnection {
             return;
         }
         self.probes = 0;
-        if first {
-            // The answer proves our address: the sooner, the sooner there is a state.
+        if away {
+            self.resync();
+        }
+        if first || away {
+            // What we send next proves our address or asks for the state: the sooner, the sooner it comes.
             self.next_send = now;
         }
-        if away {
-            self.replica.resync();
+        if self.replica.is_resyncing() && !package.header.ack.newer_than(self.asked_after) {
+            return;
         }
         if let Body::Server { update } = package.body
             && self.replica.apply(update).is_err()
@@ -265,7 +274,7 @@ impl ClientConnection {
                 if self.probes >= PROBES_PER_PORT {
                     self.actions.push_back(ClientAction::FreshPort);
                     self.connection.restart(now);
-                    self.replica.resync();
+                    self.resync();
                     self.server_is_ours = false;
                     self.probes = 0;
                     return false;
@@ -289,6 +298,11 @@ impl ClientConnection {
         let next = self.next_send + interval;
         self.next_send = if next > now { next } else { now + interval };
         written
+    }
+
+    fn resync(&mut self) {
+        self.replica.resync();
+        self.asked_after = self.connection.local_sequence;
     }
 
     /// Whether the server has shown that it receives what we send, or we have waited long enough.

@@ -45,7 +45,7 @@ struct Callbacks {
 }
 
 /// One peer: events with callbacks, acknowledgements, round trip time.
-#[pyclass(frozen, subclass, dict, weakref, name = "Connection", module = "pygase._core")]
+#[pyclass(frozen, subclass, dict, weakref, name = "Connection", module = "pygase.connection")]
 pub(super) struct PyConnection {
     core: Mutex<Core>,
     next_callback: AtomicU64,
@@ -90,7 +90,7 @@ impl PyConnection {
 #[pymethods]
 impl PyConnection {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(remote_address, event_handler, event_wire=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self::with_core(Core::Plain(Arc::default()))
     }
@@ -257,13 +257,13 @@ impl PyConnection {
 }
 
 /// A connection to a server, with the client's copy of the game state.
-#[pyclass(frozen, subclass, extends = PyConnection, name = "ClientConnection", module = "pygase._core")]
+#[pyclass(frozen, subclass, extends = PyConnection, name = "ClientConnection", module = "pygase.connection")]
 pub(super) struct PyClientConnection;
 
 #[pymethods]
 impl PyClientConnection {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(remote_address, event_handler)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         let core = Core::Client(Arc::default());
         PyClassInitializer::from(PyConnection::with_core(core)).add_subclass(Self)
@@ -291,13 +291,13 @@ impl PyClientConnection {
 }
 
 /// A connection to a client, on a server.
-#[pyclass(frozen, subclass, extends = PyConnection, name = "ServerConnection", module = "pygase._core")]
+#[pyclass(frozen, subclass, extends = PyConnection, name = "ServerConnection", module = "pygase.connection")]
 pub(super) struct PyServerConnection;
 
 #[pymethods]
 impl PyServerConnection {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(remote_address, event_handler, game_state_store, last_client_time_order, event_wire=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
         let peer = Peer::new(nowhere, ServerConnection::new(Config::default(), Sqn::ZERO));

@@ -58,9 +58,16 @@ impl Replica {
     }
 
     /// Merges an update if its time order is newer than what the replica holds; says whether it was.
+    ///
+    /// A replica that holds nothing takes any: an original server that has run for long labels its first
+    /// update with a number that is not newer than 0 in wrap-around order.
     pub fn apply(&mut self, update: &[u8]) -> Result<bool, WireError> {
         let time_order = msgpack::update_time_order(update)?;
-        if !time_order.newer_than(self.time_order()) {
+        let newer = match self.time_order() {
+            Sqn::ZERO => time_order != Sqn::ZERO,
+            held => time_order.newer_than(held),
+        };
+        if !newer {
             return Ok(false);
         }
         if self.resync {

@@ -16,7 +16,7 @@ use crate::wire::{self, HEADER_SIZE};
 ///     sequence: Number of the package, 1 to 65535, or 0 for none.
 ///     ack: Newest sequence number that was received from the other side, or 0 for none.
 ///     ack_bitfield: 32 characters '0' and '1', the first for `ack - 1`: which of those were received.
-#[pyclass(frozen, subclass, dict, weakref, module = "pygase._core")]
+#[pyclass(frozen, subclass, dict, weakref, module = "pygase.connection")]
 #[derive(Debug, Default)]
 pub(crate) struct Header {
     value: Mutex<wire::Header>,

@@ -18,7 +18,7 @@ use crate::wire::{self, Body, Kind, PackageWriter, Sqn, WireError, limits};
 /// Args:
 ///     header: The header.
 ///     events: The events; more can be added.
-#[pyclass(frozen, subclass, dict, weakref, module = "pygase._core")]
+#[pyclass(frozen, subclass, dict, weakref, module = "pygase.connection")]
 #[derive(Debug)]
 pub(crate) struct Package {
     header: Mutex<Option<Py<Header>>>,
@@ -209,7 +209,7 @@ impl Package {
 ///     header: The header.
 ///     time_order: The newest time order of the game state the client holds, or 0 for none.
 ///     events: The events; more can be added.
-#[pyclass(frozen, subclass, extends = Package, module = "pygase._core")]
+#[pyclass(frozen, subclass, extends = Package, module = "pygase.connection")]
 #[derive(Debug, Default)]
 pub(crate) struct ClientPackage {
     time_order: AtomicU16,
@@ -263,7 +263,7 @@ impl ClientPackage {
 ///     header: The header.
 ///     game_state_update: What changes the client's game state.
 ///     events: The events; more can be added.
-#[pyclass(frozen, subclass, extends = Package, module = "pygase._core")]
+#[pyclass(frozen, subclass, extends = Package, module = "pygase.connection")]
 #[derive(Debug, Default)]
 pub(crate) struct ServerPackage {
     game_state_update: Mutex<Option<Py<PyAny>>>,
