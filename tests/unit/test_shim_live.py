@@ -567,3 +567,61 @@ def test_starts_stops_and_connections_are_logged(server, connect, caplog):
         assert message in caplog.messages
     assert {record.name for record in caplog.records} <= {"PyGaSe", "asyncio"}
     assert all(record.levelno == logging.INFO for record in caplog.records)
+
+
+def test_backend_can_be_awaited():
+    async def time_step(game_state, dt):
+        await asyncio.sleep(0)
+        return {"steps": game_state.steps + 1}
+
+    async def main():
+        backend = Backend(GameState(steps=0), time_step)
+        running = asyncio.create_task(backend.run("localhost", 0, interval=0.01))
+        await asyncio.sleep(0.2)
+        await backend.shutdown()
+        await asyncio.wait_for(running, 5)
+        return backend.game_state_store.get_game_state()
+
+    state = asyncio.run(main())
+    assert state.steps > 5
+    assert state.is_paused()
+
+
+def test_handlers_in_the_game_loop_may_end_the_game(connect):
+    backend = Backend(
+        GameState(), lambda game_state, dt: {}, {"QUIT": lambda **kwargs: backend.shutdown() and None}
+    )
+    thread = threading.Thread(target=backend.run, args=("localhost", 0))
+    thread.start()
+    wait_for(lambda: backend.server.port)
+    client = connect(backend.server)
+    client.dispatch_event("QUIT", retries=3)
+    thread.join(5)
+    assert not thread.is_alive()
+    assert backend.server.port is None
+
+
+def test_slow_handler_holds_up_neither_state_nor_shutdown(server, store, connect):
+    server.register_event_handler("SLOW", lambda client_address: time.sleep(1.0))
+    server.run_in_thread()
+    client = connect(server)
+    client.dispatch_event("SLOW")
+    time.sleep(0.2)
+    store.push_update(GameStateUpdate(50, b=2))
+    client.wait_until(lambda game_state: game_state.data.get("b") == 2, timeout=0.5)
+    port = server.port
+    start = time.monotonic()
+    server.shutdown()
+    assert 0.1 < time.monotonic() - start < 1.5
+    server.run_in_thread(port)
+
+
+def test_flood_of_events_is_bounded_and_in_order(server, connect):
+    seen = []
+    server.register_event_handler("A", lambda number, client_address: seen.append(number))
+    server.run_in_thread()
+    client = connect(server)
+    for number in range(1000):
+        client.dispatch_event("A", number)
+    wait_for(lambda: len(seen) == 1000)
+    assert seen == list(range(1000))
