@@ -1,4 +1,4 @@
-"""Calls that block in plain code return awaitables inside of an event loop: asyncio's, and curio's as in 0.3.1."""
+"""Calls that block in plain code return awaitables in an event loop: asyncio's, and curio's as in 0.3.1."""
 
 import asyncio
 import inspect
