@@ -175,13 +175,15 @@ GARBAGE = [
 
 def test_garbage_is_counted_and_dropped(server, peer, wait_for):
     client = peer().join()
+    address = client.socket.getsockname()
+    wait_for(lambda: address in server.connections)
     for data in GARBAGE:
         client.send_bytes(data)
         stranger = peer()
         stranger.send_bytes(data)
     count = len(client.received)
     assert client.talk(lambda: len(client.received) > count + 20)
-    address = client.socket.getsockname()
+    assert server.connections[address].stats()["malformed"] >= len(GARBAGE) - 3
     assert server.connections[address].status == pygase.connection.ConnectionStatus.get("Connected")
     assert set(server.connections) == {address}
 
