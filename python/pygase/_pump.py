@@ -1,8 +1,6 @@
 """Runs user code in the thread that runs a client or a server, and wakes up for what the core has to say.
 
 # Contents
-- `dual`: makes a call that blocks, or is awaited where an event loop runs
-- `run_in_thread`: starts a thread for a coroutine
 - `UserErrors`: logs what goes wrong in user code
 - `Lane`: keeps the calls for one connection in their order
 - `Pump`: waits for notices of the core and hands them out
@@ -11,32 +9,20 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from typing import Any, ParamSpec
+from typing import Any
 
 from pygase import _core
+from pygase._dual import share_loop
 from pygase.event import Event, UniversalEventHandler
 from pygase.utils import logger
 
-__all__ = [
-    "Lane",
-    "Pump",
-    "UserErrors",
-    "call_handler",
-    "check_port",
-    "dual",
-    "has_own_loop",
-    "run_in_thread",
-]
-
-P = ParamSpec("P")
+__all__ = ["Lane", "Pump", "UserErrors", "WrongArgumentsError", "call_handler"]
 
 #: Calls that wait for a slow coroutine of the same connection; what comes on top is dropped.
 LANE_LIMIT = 1024
@@ -46,72 +32,6 @@ MEMORY = 1024
 GRACE = 1.0
 #: Seconds between two reports of the same kind of error.
 REPORT_INTERVAL = 10.0
-
-_own_loop: ContextVar[bool] = ContextVar("pygase_own_loop", default=False)
-
-
-def dual(function: Callable[P, Any], *, at_once: bool = False) -> Callable[P, Any]:
-    """Make a call that blocks, and returns an awaitable while an event loop runs in the thread.
-
-    A plain function is called as it is, or by a thread of the event loop, where it is under way before it is
-    awaited. A coroutine function gets an event loop of its own, or is awaited in the running one.
-
-    Args:
-        function: The function or coroutine function behind the call.
-        at_once: The function never blocks; it is done before it is awaited.
-    """
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            result = function(*args, **kwargs)
-            return asyncio.run(_alone(result)) if inspect.iscoroutine(result) else result
-        if inspect.iscoroutinefunction(function):
-            return function(*args, **kwargs)
-        if not at_once:
-            return loop.run_in_executor(None, functools.partial(function, *args, **kwargs))
-        done = loop.create_future()
-        done.set_result(function(*args, **kwargs))
-        return done
-
-    return call
-
-
-def has_own_loop() -> bool:
-    """Return whether the running event loop was made by a blocking call of PyGaSe, so that it may block."""
-    return _own_loop.get()
-
-
-def run_in_thread(coroutine: Coroutine[Any, Any, Any], name: str, daemon: bool) -> threading.Thread:
-    """Start a thread that runs a coroutine to its end.
-
-    Args:
-        coroutine: What to run.
-        name: Name of the thread.
-        daemon: Whether the process may end while the thread runs.
-    """
-    thread = threading.Thread(target=asyncio.run, args=(_alone(coroutine),), name=name, daemon=daemon)
-    thread.start()
-    return thread
-
-
-def check_port(port: int, lowest: int = 0) -> None:
-    """Check a port number.
-
-    Args:
-        port: The number.
-        lowest: The lowest one allowed.
-
-    Raises:
-        TypeError: It is no int.
-        ValueError: It is out of range.
-    """
-    if not isinstance(port, int) or isinstance(port, bool):
-        raise TypeError(f"port must be an int, not {type(port).__name__}")
-    if not lowest <= port <= 65535:
-        raise ValueError(f"port {port} is not in the range {lowest}..65535")
 
 
 class WrongArgumentsError(TypeError):
@@ -283,7 +203,7 @@ class Pump:
     async def run(self) -> None:
         """Hand out notices until `finish` is called, then stop everything."""
         self._loop = asyncio.get_running_loop()
-        _own_loop.set(False)  # from here on the event loop belongs to the handlers, too
+        share_loop()
         wake = asyncio.Event()
         self._wake = wake.set
         grace = 0.0
@@ -384,11 +304,6 @@ class Pump:
             task.cancel()
         if tasks:
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _alone(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    _own_loop.set(True)
-    return await coroutine
 
 
 async def _both(handlers: Any, wire: Any, event: Event) -> None:

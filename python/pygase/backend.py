@@ -19,18 +19,14 @@ from collections.abc import Callable
 from typing import Any
 
 from pygase import _core
-from pygase._pump import UserErrors, call_handler, check_port, dual, has_own_loop, run_in_thread
+from pygase._dual import check_port, dual, has_own_loop, run_in_thread, share_loop
+from pygase._pump import UserErrors, call_handler
+from pygase._store import GameStateStore, state_of, update_after
 from pygase.client import send
-from pygase.connection import (
-    SHUTDOWN_TIMEOUT,
-    ServerConnection,
-    ServerSession,
-    attributes_of,
-    state_of,
-)
+from pygase.connection import ServerConnection, ServerSession
 from pygase.event import Event, EventHandler, UniversalEventHandler
-from pygase.gamestate import GameState, GameStateUpdate, GameStatus, _merge
-from pygase.utils import Sqn, logger
+from pygase.gamestate import GameState, GameStatus, _merge
+from pygase.utils import logger
 
 __all__ = ["Backend", "GameStateMachine", "GameStateStore", "Server"]
 
@@ -38,93 +34,6 @@ __all__ = ["Backend", "GameStateMachine", "GameStateStore", "Server"]
 EVENT_LIMIT = 16_384
 #: The part of the interval after which the game loop leaves waiting events to the next time step.
 EVENT_SHARE = 0.95
-
-
-class GameStateStore:
-    """Keeps the game state, for a server to share and a game loop to change.
-
-    Args:
-        initial_game_state: The state to begin with; an empty one by default.
-
-    Raises:
-        TypeError: The initial state is no `GameState`, or a value in it cannot be sent; the message has the
-            path to it.
-    """
-
-    _update_cache_size: int = 100
-
-    def __init__(self, initial_game_state: GameState | None = None) -> None:
-        if initial_game_state is None:
-            initial_game_state = GameState()
-        elif not isinstance(initial_game_state, GameState):
-            raise TypeError(
-                "'initial_game_state' should be of type 'GameState', "
-                f"not '{type(initial_game_state).__name__}'."
-            )
-        self._game_state = initial_game_state
-        self._game_state_update_cache: list[GameStateUpdate] = [GameStateUpdate(0)]
-        self._lock = threading.RLock()
-        self._mirror = _core.Store(initial_game_state.time_order, attributes_of(initial_game_state))
-
-    def get_game_state(self) -> GameState:
-        """Return the game state; it is the same object all the time."""
-        with self._lock:
-            # An idle server goes on numbering, so that clients that joined late still get everything.
-            shared = Sqn(self._mirror.time_order)
-            if shared > Sqn(self._game_state.time_order):
-                self._game_state.time_order = shared
-            return self._game_state
-
-    def get_update_cache(self) -> list[GameStateUpdate]:
-        """Return the newest updates, the oldest of them first."""
-        with self._lock:
-            return list(self._game_state_update_cache)
-
-    def push_update(self, update: GameStateUpdate) -> None:
-        """Merge an update into the game state and share it; an update that is not newer has no effect.
-
-        Args:
-            update: The update; it has a higher time order than the game state.
-
-        Raises:
-            TypeError: It is no update, or a value cannot be sent; the message has the path to it, and nothing
-                changes.
-            OverflowError: A value is too large for a package; the message has the path to it. All others are
-                shared.
-        """
-        if not isinstance(update, GameStateUpdate):
-            raise TypeError(f"'update' should be of type 'GameStateUpdate', not '{type(update).__name__}'.")
-        with self._lock:
-            if not update > self._game_state:
-                self._remember(update)
-                return
-            try:
-                self._mirror.push(update.time_order, vars(update))
-            except OverflowError:
-                # A value too large for a package keeps back no other, a float too large to be sent does.
-                if not update.time_order > Sqn(self._mirror.time_order):
-                    self._take_over(update)
-                raise
-            self._take_over(update)
-
-    def _take_over(self, update: GameStateUpdate) -> None:
-        # The mirror has the last word: an idle server may have gone on numbering meanwhile.
-        self._game_state._apply(self._mirror.time_order, vars(update))
-        self._remember(update)
-
-    def _push_changes(self, changes: dict[str, Any]) -> None:
-        with self._lock:
-            self.push_update(update_after(self.get_game_state(), changes))
-
-    def _remember(self, update: GameStateUpdate) -> None:
-        self._game_state_update_cache.append(update)
-        del self._game_state_update_cache[: -self._update_cache_size]
-
-    def _mirror_all(self) -> None:
-        """Share what was changed in the game state itself, without an update."""
-        with self._lock:
-            state = self.get_game_state()
-            self._mirror.replace(state.time_order, attributes_of(state))
 
 
 class Server:
@@ -213,10 +122,8 @@ class Server:
 
         It can be run again, and remembers the connections.
         """
-        session = self._session
-        if session is not None and not session.done.is_set():
-            session.finish()
-            session.done.wait(SHUTDOWN_TIMEOUT)
+        if self._session is not None:
+            self._session.shutdown()
 
     def dispatch_event(
         self,
@@ -433,14 +340,13 @@ class GameStateMachine:
     async def _play(self, timer: _core.TickTimer, interval: float) -> None:
         loop = asyncio.get_running_loop()
         blocking = has_own_loop()
+        share_loop()
         self._thread = threading.get_ident()
         dt = interval
         try:
             while not self._stopping:
-                game_state = state_of(self._game_state_store)
-                if game_state.is_paused():
+                if not await self._step(dt, time.monotonic() + EVENT_SHARE * interval):
                     break
-                await self._step(game_state, dt, time.monotonic() + EVENT_SHARE * interval)
                 if blocking:
                     await asyncio.sleep(0)  # lets tasks of the handlers go on
                     elapsed = timer.wait()
@@ -452,13 +358,24 @@ class GameStateMachine:
         finally:
             timer.stop()
             self._thread = None
-            if not state_of(self._game_state_store).is_paused():
-                self._push({"game_status": GameStatus.PAUSED})
+            try:
+                if not state_of(self._game_state_store).is_paused():
+                    self._push({"game_status": GameStatus.PAUSED})
+            except Exception as error:
+                self._errors.report("game state store", error)
             self._stopped.set()
             logger.info("Game loop stopped.")
 
-    async def _step(self, game_state: GameState, dt: float, event_deadline: float) -> None:
+    async def _step(self, dt: float, event_deadline: float) -> bool:
+        """Do a time step, unless the game is paused; whatever user code does, say whether it is not."""
         changes: dict[str, Any] = {}
+        try:
+            game_state = state_of(self._game_state_store)
+            if game_state.is_paused():
+                return False
+        except Exception as error:
+            self._errors.report("game state store", error)
+            return True
         try:
             _add(changes, await _result(self.time_step(game_state, dt)), "time_step")
         except Exception as error:
@@ -481,6 +398,7 @@ class GameStateMachine:
         except Exception as error:
             self._errors.report("update of the game state", error)
         self.game_time += dt
+        return True
 
     def _push(self, changes: dict[str, Any]) -> None:
         store = self._game_state_store
@@ -559,19 +477,6 @@ class Backend:
         """Stop the game loop and the server; harmless when they do not run. Blocks, or is awaited."""
         self.game_state_machine.stop()
         self.server.shutdown()
-
-
-def update_after(game_state: GameState, changes: dict[str, Any]) -> GameStateUpdate:
-    """Return the update that follows on a game state.
-
-    Args:
-        game_state: The game state.
-        changes: What the update changes.
-    """
-    update = GameStateUpdate(Sqn(game_state.time_order) + 1)
-    vars(update).update(changes)
-    vars(update).pop("time_order", None)
-    return update
 
 
 async def _result(value: Any) -> Any:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pygase._pump import check_port, dual, run_in_thread
+from pygase._dual import check_port, dual, run_in_thread
 from pygase.connection import ClientConnection, ClientSession
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState

@@ -17,8 +17,10 @@ from typing import Any
 
 from pygase import _core
 from pygase._core import ClientPackage, Connection, Header, Package, ServerPackage
+from pygase._dual import dual
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
-from pygase._pump import Pump, dual
+from pygase._pump import Pump
+from pygase._store import attributes_of, state_of
 from pygase.gamestate import GameState
 from pygase.utils import LockedResource, NamedEnum, logger
 
@@ -91,7 +93,8 @@ class _Replica(LockedResource[GameState]):
         pulled = self._connection._pull_state()
         if pulled is not None:
             fresh, time_order, changes = pulled
-            self._resource._apply(time_order, changes, afresh=fresh)
+            # By its class, because a custom attribute may have any name.
+            GameState._apply(self._resource, time_order, changes, afresh=fresh)
 
 
 class ClientConnection(_core.ClientConnection):
@@ -283,6 +286,13 @@ class ServerSession(Pump):
                 payload[2]["client_address"] = connection.remote_address
             self.take_common(connection, kind, payload)
 
+    def shutdown(self) -> None:
+        """End the server and wait until it has ended; may be called by any thread."""
+        if not self.done.is_set():
+            self.stop()
+            self.finish()
+            self.done.wait(SHUTDOWN_TIMEOUT)
+
     def stop(self) -> None:
         """Close the socket."""
         if self._server._port is not None:
@@ -349,28 +359,6 @@ class ServerSession(Pump):
             else:
                 if moved:
                     self._sync()
-
-
-def state_of(store: Any) -> GameState:
-    """Return the game state of a store.
-
-    Args:
-        store: Object with `get_game_state` or `get_gamestate`.
-    """
-    get = getattr(store, "get_game_state", None) or store.get_gamestate
-    state: GameState = get()
-    return state
-
-
-def attributes_of(state: GameState) -> dict[str, Any]:
-    """Return what clients get to see of a game state, its time order aside.
-
-    Args:
-        state: The game state.
-    """
-    attributes = state.to_dict()
-    del attributes["time_order"]
-    return attributes
 
 
 def _with_user_counters(connection: Connection, stats: dict[str, Any]) -> dict[str, Any]:

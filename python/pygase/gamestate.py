@@ -255,7 +255,8 @@ def _merge(target: dict[Any, Any], changes: dict[Any, Any], *, keep_deletions: b
         changes: What to merge; it stays as it is.
         keep_deletions: Write the mark `TO_DELETE` instead of removing the key.
     """
-    for key, value in changes.items():
+    # A game may well change a map of its state and return that very map: then the two are one.
+    for key, value in list(changes.items()) if changes is target else changes.items():
         if isinstance(value, dict):
             known = target.get(key)
             if not isinstance(known, dict):

@@ -41,12 +41,23 @@ pub enum PeerKind {
 #[derive(Debug)]
 struct Issued {
     label: Sqn,
-    /// Whoever reports the label has everything up to here.
-    cursor: Revision,
+    /// Whoever reports the label has everything within these revisions,
+    part: Part,
+    /// as it was when the tree had come to this one.
+    made_at: Revision,
+    /// Grows with each label.
+    serial: u64,
     /// What was sent under it; none if that was more than one thing.
     encoding: Option<Arc<Encoding>>,
     first_sent: Duration,
     last_sent: Duration,
+}
+
+/// What is newer than the first revision, and not newer than the second.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Part {
+    after: Revision,
+    upto: Revision,
 }
 
 /// An update that is repeated unchanged, and nothing else, until it was reported.
@@ -56,15 +67,32 @@ struct Pinned {
     encoding: Arc<Encoding>,
 }
 
+/// An update to be sent.
+struct Next {
+    encoding: Arc<Encoding>,
+    /// It has what is newer than this.
+    after: Revision,
+    /// With it the client has everything.
+    complete: bool,
+    /// Its label must be newer than any in flight,
+    fresh: bool,
+    /// and nothing else may go out until it was reported.
+    exclusive: bool,
+}
+
 /// What a server knows of one client's copy of the state.
 #[derive(Debug)]
 pub struct View {
     kind: PeerKind,
     label: Sqn,
+    /// The client has everything up to here,
     cursor: Revision,
+    /// and these parts beyond it.
+    parts: Vec<Part>,
     /// What died before has never been sent.
     birth: Revision,
     issued: VecDeque<Issued>,
+    serials: u64,
     pinned: Option<Pinned>,
     /// Labels that may still be under way, and when they were last sent.
     stragglers: VecDeque<(Duration, Sqn)>,
@@ -81,8 +109,10 @@ impl View {
             kind,
             label: Sqn::ZERO,
             cursor: Revision::ZERO,
+            parts: Vec::new(),
             birth: store.tree().revision(),
             issued: VecDeque::new(),
+            serials: 0,
             pinned: None,
             stragglers: VecDeque::new(),
             sent: NodeSet::default(),
@@ -154,10 +184,13 @@ impl View {
             self.repeat_newest(now, budget, out);
             return;
         }
-        let (encoding, exclusive) = self.next_encoding(store, budget.min(MAX_UPDATE));
-        if let Some(label) = self.next_label(now, time_order, encoding.complete, exclusive) {
-            encoding.write(label, out);
-            self.issue(now, label, encoding, exclusive);
+        let Some(next) = self.next(store, budget.min(MAX_UPDATE)) else {
+            self.repeat_newest(now, budget, out);
+            return;
+        };
+        if let Some(label) = self.next_label(now, time_order, &next) {
+            next.encoding.write(label, out);
+            self.issue(now, label, next, store.tree().revision());
             self.straggle(label, now);
             return;
         }
@@ -182,14 +215,14 @@ impl View {
     fn repeat_newest(&mut self, now: Duration, budget: usize, out: &mut Vec<u8>) {
         let base = self.label;
         let newest = self.issued.iter_mut().max_by_key(|issued| issued.label.since(base));
-        let Some(Issued { label, cursor, encoding, .. }) = newest else {
+        let Some(Issued { label, part, encoding, .. }) = newest else {
             self.empty_update(out);
             return;
         };
         if let Some(encoding) = encoding.as_ref().filter(|encoding| encoding.len() <= budget) {
             encoding.write(*label, out);
         } else {
-            *cursor = self.cursor;
+            part.upto = part.after;
             *encoding = None;
             write_empty(*label, out);
         }
@@ -209,9 +242,10 @@ impl View {
             other.label.newer_than(issued.label) && !overtaken
         });
         // What is under a newer label may have been made earlier and arrive later. It would put older values
-        // over those just confirmed, so nothing is certain beyond what that one holds.
-        let in_flight = self.issued.iter().map(|other| other.cursor).min();
-        self.cursor = self.cursor.max(issued.cursor.min(in_flight.unwrap_or(issued.cursor)));
+        // over those just confirmed, so nothing is certain beyond what there was then.
+        let earlier = self.issued.iter().filter(|other| other.serial < issued.serial);
+        let certain = earlier.map(|other| other.made_at).min().unwrap_or(Revision::MAX);
+        self.confirm_part(Part { upto: issued.part.upto.min(certain), ..issued.part });
         if self.kind == PeerKind::Ours {
             return;
         }
@@ -227,12 +261,65 @@ impl View {
         }
     }
 
-    /// What to send next, and whether it must be sent alone until it is reported.
-    fn next_encoding(&self, store: &mut Store, budget: usize) -> (Arc<Encoding>, bool) {
+    fn confirm_part(&mut self, part: Part) {
+        self.parts.push(part);
+        self.parts.sort_unstable();
+        for part in &self.parts {
+            if part.after <= self.cursor {
+                self.cursor = self.cursor.max(part.upto);
+            }
+        }
+        self.parts.retain(|part| part.upto > self.cursor && part.after < part.upto);
+    }
+
+    /// What to send next; nothing if all of it is in flight.
+    fn next(&mut self, store: &mut Store, budget: usize) -> Option<Next> {
+        let all = Part { after: self.cursor, upto: Revision::MAX };
+        let (encoding, exclusive) = self.encode(store, all, budget);
+        if encoding.complete || exclusive {
+            return Some(Next {
+                after: all.after,
+                complete: encoding.complete,
+                fresh: exclusive,
+                exclusive,
+                encoding,
+            });
+        }
+        // More than one package: one after the other, each with what is not in flight yet.
+        loop {
+            let gap = self.first_gap();
+            let (encoding, exclusive) = self.encode(store, gap, budget);
+            if encoding.entries > 0 || exclusive {
+                return Some(Next { after: gap.after, complete: false, fresh: true, exclusive, encoding });
+            }
+            if gap.upto == Revision::MAX {
+                return None;
+            }
+            self.confirm_part(gap);
+        }
+    }
+
+    /// The oldest part that is neither confirmed nor in flight.
+    fn first_gap(&self) -> Part {
+        let mut covered: Vec<_> = self.parts.clone();
+        covered.extend(self.issued.iter().map(|issued| issued.part));
+        covered.sort_unstable();
+        let mut after = self.cursor;
+        for part in covered {
+            if part.after > after {
+                return Part { after, upto: part.after };
+            }
+            after = after.max(part.upto);
+        }
+        Part { after, upto: Revision::MAX }
+    }
+
+    /// The update of a part, and whether it must be sent alone until it is reported.
+    fn encode(&self, store: &mut Store, part: Part, budget: usize) -> (Arc<Encoding>, bool) {
         let span = Span {
-            after: self.cursor,
-            until: Revision::MAX,
-            graves_after: self.floor(),
+            after: part.after,
+            until: part.upto,
+            graves_after: part.after.max(self.birth),
             budget,
             hard_limit: MAX_UPDATE,
         };
@@ -262,8 +349,8 @@ impl View {
         (encoding, exclusive)
     }
 
-    /// The label of the next update, if there is room for one. `fresh`: newer than any in flight.
-    fn next_label(&self, now: Duration, time_order: Sqn, complete: bool, fresh: bool) -> Option<Sqn> {
+    /// The label of the next update, if there is room for one.
+    fn next_label(&self, now: Duration, time_order: Sqn, next: &Next) -> Option<Sqn> {
         if self.label == time_order {
             return None;
         }
@@ -274,8 +361,8 @@ impl View {
         if !last.newer_than(self.label) {
             return None;
         }
-        let wanted = if complete { last } else { self.label.next() };
-        if !fresh {
+        let wanted = if next.complete { last } else { self.label.next() };
+        if !next.fresh {
             return Some(wanted);
         }
         let newest = self.newest_in_flight();
@@ -317,29 +404,33 @@ impl View {
         }
     }
 
-    fn issue(&mut self, now: Duration, label: Sqn, encoding: Arc<Encoding>, exclusive: bool) {
+    fn issue(&mut self, now: Duration, label: Sqn, next: Next, made_at: Revision) {
+        let Next { after, exclusive, encoding, .. } = next;
         if self.kind == PeerKind::Original {
             self.sent.insert_all(&encoding.made);
         }
         if exclusive {
             self.pinned = Some(Pinned { label, encoding: encoding.clone() });
         }
-        match self.issued.iter_mut().find(|issued| issued.label == label) {
-            Some(issued) => {
-                issued.last_sent = now;
-                issued.cursor = issued.cursor.min(encoding.upto);
-                issued.encoding = issued.encoding.take().filter(|other| Arc::ptr_eq(other, &encoding));
-            }
-            None => {
-                self.issued.push_back(Issued {
-                    label,
-                    cursor: encoding.upto,
-                    encoding: Some(encoding),
-                    first_sent: now,
-                    last_sent: now,
-                });
-            }
+        let part = Part { after, upto: encoding.upto };
+        if let Some(issued) = self.issued.iter_mut().find(|issued| issued.label == label) {
+            issued.last_sent = now;
+            issued.made_at = issued.made_at.min(made_at);
+            issued.part.after = issued.part.after.max(part.after);
+            issued.part.upto = issued.part.upto.min(part.upto);
+            issued.encoding = issued.encoding.take().filter(|other| Arc::ptr_eq(other, &encoding));
+            return;
         }
+        self.serials += 1;
+        self.issued.push_back(Issued {
+            label,
+            part,
+            made_at,
+            serial: self.serials,
+            encoding: Some(encoding),
+            first_sent: now,
+            last_sent: now,
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! A tick costs what changed, once for all views; a replica nobody looks into stays small.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use pygase::state::{PeerKind, Replica, Store, View};
@@ -55,6 +56,47 @@ fn a_tick_visits_what_changed_and_encodes_it_once() {
         assert_eq!(store.encodings() - encodings, 1);
         assert!(store.tree().visited() - visited <= 2);
         store.forget(views.iter().map(View::floor).min().unwrap());
+    }
+}
+
+/// How many packages it takes to join, each way taking `delay` intervals.
+fn packages_to_join(kind: PeerKind, delay: usize, loss: f64) -> usize {
+    let mut store = Store::new(Sqn::new(30000), &big_state(5_400)).unwrap();
+    let mut view = View::new(&store, kind);
+    let mut replica = Replica::new();
+    let mut random = fastrand::Rng::with_seed(7);
+    let (mut down, mut up) = (VecDeque::new(), VecDeque::new());
+    for package in 1.. {
+        let mut update = Vec::new();
+        view.write_update(&mut store, Duration::from_millis(25) * package as u32, 1200, &mut update);
+        down.push_back((random.f64() >= loss).then_some(update));
+        if down.len() > delay
+            && let Some(Some(update)) = down.pop_front()
+        {
+            replica.apply(&update).unwrap();
+        }
+        up.push_back((random.f64() >= loss).then_some(replica.time_order()));
+        if up.len() > delay
+            && let Some(Some(label)) = up.pop_front()
+        {
+            view.report(label, &store);
+        }
+        if !view.is_behind(&store) {
+            assert_eq!(replica.pull().unwrap().update.len(), store.tree().to_msgpack().len());
+            return package;
+        }
+    }
+    unreachable!()
+}
+
+/// A state of 60 packages comes at one package per interval, whatever the delay.
+#[test]
+fn joining_a_big_world_does_not_wait_for_reports() {
+    for kind in [PeerKind::Ours, PeerKind::Original] {
+        for (delay, loss, most) in [(0, 0.0, 62), (1, 0.0, 64), (8, 0.0, 80), (1, 0.1, 90), (8, 0.1, 130)] {
+            let packages = packages_to_join(kind, delay, loss);
+            assert!((55..=most).contains(&packages), "delay {delay}, loss {loss}: {packages}");
+        }
     }
 }
 

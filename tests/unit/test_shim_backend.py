@@ -295,6 +295,24 @@ def test_any_object_with_the_methods_is_a_store():
     assert store.state.is_paused()
 
 
+def test_errors_of_a_store_do_not_end_the_game_loop(caplog):
+    class Store(GameStateStore):
+        failures = 2
+
+        def get_game_state(self):
+            if not state.is_paused() and self.failures:
+                self.failures -= 1
+                raise LookupError("lost")
+            return state
+
+    state = GameState()
+    store = Store(state)
+    machine = Machine(store)
+    machine.run_game_loop(interval=0.01)
+    assert len(machine.seen) == 3
+    assert caplog.messages == ["exception in the game state store"]
+
+
 def test_backend_is_assembled():
     state = GameState(a=1)
     parts = Backend(state, lambda game_state, dt: {}, {"A": lambda **kwargs: None})

@@ -123,6 +123,14 @@ def test_nested_maps_are_copied_in():
     assert update == GameStateUpdate(2, a={"b": {"c": 1}})
 
 
+def test_a_map_of_the_state_may_come_back_in_an_update():
+    state = GameState(1, a={"x": 1, "y": {"z": 1}})
+    state.a["x"] = TO_DELETE
+    state.a["y"]["z"] = 2
+    state += GameStateUpdate(2, a=state.a)
+    assert state == GameState(2, a={"y": {"z": 2}})
+
+
 def test_state_plus_update_leaves_both_alone():
     state, update = GameState(1, a={"x": 1}), GameStateUpdate(2, a={"y": 2})
     assert state + update == GameState(2, a={"x": 1, "y": 2})

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from pygase import _pump
-from pygase._pump import Lane, UserErrors, check_port, dual, has_own_loop, run_in_thread
+from pygase._dual import check_port, dual, has_own_loop, run_in_thread
+from pygase._pump import Lane, UserErrors
 
 
 def run_lane(*functions):

@@ -1,0 +1,143 @@
+"""Where a game state is kept, and what the server and the game loop need of that.
+
+# Contents
+- `GameStateStore`: keeps the game state and its mirror in the core
+- `state_of`, `attributes_of`, `update_after`: helpers for any object that is used as a store
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pygase import _core
+from pygase.gamestate import GameState, GameStateUpdate
+from pygase.utils import Sqn
+
+__all__ = ["GameStateStore", "attributes_of", "state_of", "update_after"]
+
+
+class GameStateStore:
+    """Keeps the game state, for a server to share and a game loop to change.
+
+    Args:
+        initial_game_state: The state to begin with; an empty one by default.
+
+    Raises:
+        TypeError: The initial state is no `GameState`, or a value in it cannot be sent; the message has the
+            path to it.
+    """
+
+    _update_cache_size: int = 100
+
+    def __init__(self, initial_game_state: GameState | None = None) -> None:
+        if initial_game_state is None:
+            initial_game_state = GameState()
+        elif not isinstance(initial_game_state, GameState):
+            raise TypeError(
+                "'initial_game_state' should be of type 'GameState', "
+                f"not '{type(initial_game_state).__name__}'."
+            )
+        self._game_state = initial_game_state
+        self._game_state_update_cache: list[GameStateUpdate] = [GameStateUpdate(0)]
+        self._lock = threading.RLock()
+        self._mirror = _core.Store(initial_game_state.time_order, attributes_of(initial_game_state))
+
+    def get_game_state(self) -> GameState:
+        """Return the game state; it is the same object all the time."""
+        with self._lock:
+            # An idle server goes on numbering, so that clients that joined late still get everything.
+            shared = Sqn(self._mirror.time_order)
+            if shared > Sqn(self._game_state.time_order):
+                self._game_state.time_order = shared
+            return self._game_state
+
+    def get_update_cache(self) -> list[GameStateUpdate]:
+        """Return the newest updates, the oldest of them first."""
+        with self._lock:
+            return list(self._game_state_update_cache)
+
+    def push_update(self, update: GameStateUpdate) -> None:
+        """Merge an update into the game state and share it; an update that is not newer has no effect.
+
+        Args:
+            update: The update; it has a higher time order than the game state.
+
+        Raises:
+            TypeError: It is no update, or a value cannot be sent; the message has the path to it, and nothing
+                changes.
+            OverflowError: A value is too large for a package; the message has the path to it. All others are
+                shared.
+        """
+        if not isinstance(update, GameStateUpdate):
+            raise TypeError(f"'update' should be of type 'GameStateUpdate', not '{type(update).__name__}'.")
+        with self._lock:
+            if not update > self._game_state:
+                self._remember(update)
+                return
+            try:
+                self._mirror.push(update.time_order, vars(update))
+            except OverflowError:
+                # A value too large for a package keeps back no other, a float too large to be sent does.
+                if not update.time_order > Sqn(self._mirror.time_order):
+                    self._take_over(update)
+                raise
+            self._take_over(update)
+
+    def _take_over(self, update: GameStateUpdate) -> None:
+        # The mirror has the last word: an idle server may have gone on numbering meanwhile.
+        self._game_state._apply(self._mirror.time_order, vars(update))
+        self._remember(update)
+
+    def _push_changes(self, changes: dict[str, Any]) -> None:
+        with self._lock:
+            self.push_update(update_after(self.get_game_state(), changes))
+
+    def _remember(self, update: GameStateUpdate) -> None:
+        self._game_state_update_cache.append(update)
+        del self._game_state_update_cache[: -self._update_cache_size]
+
+    def _mirror_all(self) -> None:
+        """Share what was changed in the game state itself, without an update."""
+        with self._lock:
+            state = self.get_game_state()
+            self._mirror.replace(state.time_order, attributes_of(state))
+
+
+# Where it is imported from.
+GameStateStore.__module__ = "pygase.backend"
+
+
+def state_of(store: Any) -> GameState:
+    """Return the game state of a store.
+
+    Args:
+        store: Object with `get_game_state` or `get_gamestate`.
+    """
+    get = getattr(store, "get_game_state", None) or store.get_gamestate
+    state: GameState = get()
+    return state
+
+
+def attributes_of(state: GameState) -> dict[str, Any]:
+    """Return what clients get to see of a game state, its time order aside.
+
+    Args:
+        state: The game state.
+    """
+    attributes = state.to_dict()
+    del attributes["time_order"]
+    return attributes
+
+
+def update_after(game_state: GameState, changes: dict[str, Any]) -> GameStateUpdate:
+    """Return the update that follows on a game state.
+
+    Args:
+        game_state: The game state.
+        changes: What the update changes.
+    """
+    update = GameStateUpdate(Sqn(game_state.time_order) + 1)
+    vars(update).update(changes)
+    vars(update).pop("time_order", None)
+    return update

@@ -1,0 +1,65 @@
+"""What the unit tests share: the support package on the path, polling, and servers that end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from support.remote import Remote
+
+
+@pytest.fixture(scope="session")
+def wait_for():
+    """Poll a condition with a deadline."""
+
+    def poll(condition, timeout=10.0):
+        end = time.monotonic() + timeout
+        while True:
+            value = condition()
+            if value:
+                return value
+            assert time.monotonic() < end, f"still not true after {timeout} s"
+            time.sleep(0.005)
+
+    return poll
+
+
+@pytest.fixture
+def remote():
+    """Start Python processes to steer; they end with the test."""
+    started = []
+
+    def start():
+        started.append(Remote())
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
+
+
+@pytest.fixture
+def serve(wait_for):
+    """Run servers in threads; they end with the test."""
+    import pygase
+
+    running = []
+
+    def start(server=None, **attributes):
+        server = server or pygase.Server(pygase.GameStateStore(pygase.GameState(1, **attributes)))
+        thread = server.run_in_thread()
+        wait_for(lambda: server.port)
+        running.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in running:
+        if thread.is_alive():
+            server.shutdown()
+            thread.join(10)
+        assert not thread.is_alive()

@@ -1,0 +1,80 @@
+"""The hello: our own peers know each other, and an original peer cannot tell."""
+
+from __future__ import annotations
+
+import pytest
+from support.raw import RawClient, RawServer
+
+import pygase
+
+
+@pytest.fixture
+def connect(wait_for):
+    running = []
+
+    def start(port):
+        client = pygase.Client()
+        running.append((client, client.connect_in_thread(port)))
+        wait_for(lambda: client.connection)
+        return client
+
+    yield start
+    for client, thread in running:
+        if thread.is_alive():
+            client.disconnect()
+            thread.join(10)
+
+
+def test_ours_with_ours(serve, connect, wait_for):
+    server = serve(ticks=1)
+    client = connect(server.port)
+    wait_for(lambda: client.connection.stats()["hello"])
+    wait_for(lambda: server.connections)
+    (connection,) = server.connections.values()
+    wait_for(lambda: connection.stats()["hello"])
+
+
+def test_our_server_with_a_plain_client(serve, wait_for):
+    server = serve(ticks=1)
+    with RawClient(server.port) as client:
+        client.join()
+        client.talk(seconds=0.3)
+        wait_for(lambda: server.connections)
+        (connection,) = server.connections.values()
+        assert connection.stats()["hello"] is False
+        sent = [1]
+        for datagram in client.received:
+            # Nothing but true acknowledgements: of numbers that were sent.
+            assert datagram.ack <= client.sequence
+            assert datagram.bits >> 32 - min(datagram.ack, 32) << 32 - min(datagram.ack, 32) == datagram.bits
+            sent.append(datagram.ack)
+        assert max(sent) > 3
+
+
+def test_our_client_with_a_plain_server(connect):
+    with RawServer() as server:
+        client = connect(server.port)
+        server.update = {"ticks": 1, "game_status": 1, "time_order": 5}
+        assert server.talk(lambda: server.received and server.received[-1].ack)
+        server.talk(seconds=0.3)
+        assert client.connection.stats()["hello"] is False
+        assert client.try_to(lambda state: state.ticks) == 1
+        first = server.received[0]
+        assert (first.sequence, first.ack, first.time_order) == (1, 0, 0)
+        assert first.bits, "the hello is in the bits that acknowledge nothing"
+        for datagram in server.received:
+            if datagram.ack:
+                # From the first answer on only true acknowledgements.
+                assert (
+                    datagram.bits >> 32 - min(datagram.ack, 32) << 32 - min(datagram.ack, 32) == datagram.bits
+                )
+
+
+def test_any_other_bits_are_no_hello(serve, wait_for):
+    server = serve(ticks=1)
+    with RawClient(server.port) as client:
+        client.send(bits=0xFFFFFFFF)
+        client.join()
+        wait_for(lambda: server.connections)
+        (connection,) = server.connections.values()
+        assert connection.stats()["hello"] is False
