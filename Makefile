@@ -125,8 +125,10 @@ interop: .venv/.dev-tools .venv-original/.installed core-test ## live games with
 	$(PYTEST) tests/interop
 
 .PHONY: py-portable
-py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built ## compat and interop with portable I/O
-	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase; assert 'portable' in pygase.__file__, pygase.__file__"
+py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission examples gil hello lifecycle shim_live shim_pump))
+py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built ## network, compat and interop tests with portable I/O
+	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase._core as core; assert core.Inbox().fileno() is None"
+	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(NET_TESTS)
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/compat
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/interop
 

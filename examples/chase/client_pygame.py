@@ -61,8 +61,10 @@ def draw(window, font, player, shown):
             radius = SCALE * game.CATCH_RADIUS * (0.6 + countdown)
             pygame.draw.circle(window, colour, position, radius, width=2)
         label = font.render(other["name"], True, TEXT)
-        beside = pygame.Vector2(game.CATCH_RADIUS * SCALE / 2 + 4, -label.get_height() / 2)
-        window.blit(label, position + beside)
+        distance = game.CATCH_RADIUS * SCALE / 2 + 4
+        if position.x + distance + label.get_width() > window.get_width():
+            distance = -distance - label.get_width()  # no room to the right
+        window.blit(label, position + pygame.Vector2(distance, -label.get_height() / 2))
     you = "you are it!" if chaser_id == player.player_id else "run!"
     status = f"{you}   catches: {catches}   RTT: {player.connection.latency * 1000:.0f} ms"
     window.blit(font.render(status, True, TEXT), (10, 8))
