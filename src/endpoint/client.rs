@@ -17,6 +17,8 @@ const EAGER: Duration = Duration::from_secs(5);
 const SLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// After this long without a package the game state is asked for as a whole.
 const RESYNC_AFTER: Duration = Duration::from_secs(1);
+/// This many packages after the state was asked for as a whole, nothing made before can still arrive.
+const STRAGGLERS: i32 = 1000;
 /// Time between packages to a server that was lost.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Probes from one port. A lower sequence number from the same port would kill an original server.
@@ -69,9 +71,9 @@ pub struct ClientConnection {
     replica: Replica,
     phase: Phase,
     server_is_ours: bool,
-    /// Newest number sent when the state was asked for as a whole: what acknowledges less answers an earlier
-    /// question.
-    asked_after: Sqn,
+    /// Newest number sent when the state was asked for as a whole. Updates in packages that acknowledge nothing
+    /// sent since were made for the copy as it was.
+    asked_after: Option<Sqn>,
     next_send: Duration,
     /// When the present attempt to reach the server began.
     trying_since: Duration,
@@ -95,7 +97,7 @@ impl ClientConnection {
             replica: Replica::new(),
             phase: Phase::Idle,
             server_is_ours: false,
-            asked_after: Sqn::ZERO,
+            asked_after: None,
             next_send: Duration::ZERO,
             trying_since: Duration::ZERO,
             unanswered_said: false,
@@ -203,8 +205,14 @@ impl ClientConnection {
             // What we send next proves our address or asks for the state: the sooner, the sooner it comes.
             self.next_send = now;
         }
-        if self.replica.is_resyncing() && !package.header.ack.newer_than(self.asked_after) {
-            return;
+        if let Some(asked_after) = self.asked_after {
+            let since = package.header.ack.since(asked_after);
+            if since <= 0 {
+                return;
+            }
+            if since > STRAGGLERS {
+                self.asked_after = None;
+            }
         }
         if let Body::Server { update } = package.body
             && self.replica.apply(update).is_err()
@@ -302,7 +310,7 @@ impl ClientConnection {
 
     fn resync(&mut self) {
         self.replica.resync();
-        self.asked_after = self.connection.local_sequence;
+        self.asked_after = Some(self.connection.local_sequence);
     }
 
     /// Whether the server has shown that it receives what we send, or we have waited long enough.
