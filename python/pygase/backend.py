@@ -25,7 +25,7 @@ from pygase._store import GameStateStore, state_of, update_after
 from pygase.client import send
 from pygase.connection import ServerConnection, ServerSession
 from pygase.event import Event, EventHandler, UniversalEventHandler
-from pygase.gamestate import GameState, GameStatus, _merge
+from pygase.gamestate import GameState, GameStateUpdate, GameStatus, _merge  # noqa: F401, games may take it
 from pygase.utils import logger
 
 __all__ = ["Backend", "GameStateMachine", "GameStateStore", "Server"]

@@ -15,7 +15,7 @@ from pygase._dual import check_port, dual, run_in_thread
 from pygase.connection import ClientConnection, ClientSession
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState
-from pygase.utils import LockedResource
+from pygase.utils import LockedResource, logger  # noqa: F401, games may take it from here, too
 
 __all__ = ["Client"]
 
@@ -175,7 +175,7 @@ class Client:
             OverflowError: The event is too large for a package.
         """
         connection = self._connected()
-        if not connection._is_open:
+        if getattr(connection, "_is_closed", False):
             raise RuntimeError("Client is not connected.")
         send(connection, Event(event_type, *args, **kwargs), retries, ack_callback)
 
@@ -195,7 +195,7 @@ class Client:
         check_port(port, lowest=1)
         if not isinstance(hostname, str):
             raise TypeError(f"hostname must be a str, not {type(hostname).__name__}")
-        if self.connection is not None and self.connection._is_open:
+        if self.connection is not None and getattr(self.connection, "_is_open", False):
             address = self.connection.remote_address
             raise RuntimeError(f"Client is already connected to {address}; call disconnect() first.")
         connection = ClientConnection((hostname, port), self._universal_event_handler)

@@ -21,8 +21,9 @@ from pygase._dual import dual
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
 from pygase._pump import Pump
 from pygase._store import attributes_of, state_of
-from pygase.gamestate import GameState
-from pygase.utils import LockedResource, NamedEnum, logger
+from pygase.event import Event  # noqa: F401, games may take it from here, too
+from pygase.gamestate import GameState, GameStateUpdate  # noqa: F401
+from pygase.utils import Comparable, LockedResource, LockedRessource, NamedEnum, Sqn, logger  # noqa: F401
 
 __all__ = [
     "PROTOCOL_ID",
@@ -140,6 +141,10 @@ class ClientConnection(_core.ClientConnection):
     @property
     def _is_open(self) -> bool:
         return self._session is not None and not self._session.done.is_set()
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._session is not None and self._session.done.is_set()
 
     def _start(self) -> ClientSession:
         if self._is_open:
@@ -313,6 +318,9 @@ class ServerSession(Pump):
             )
         connection._attach(handle)
         self._connections[handle.tag] = connection
+        if self._server.host_client is None:
+            # It becomes the host, as the next notice says; whoever sees it connected is to see that, too.
+            self._server.host_client = address
         self._server.connections[address] = connection
         logger.info("New client connection from %s.", address)
         self._sync_soon()

@@ -95,9 +95,10 @@ def test_both_sides_know_of_the_connection(server, connect):
     client = connect(server)
     assert client.connection.status == ConnectionStatus.CONNECTED
     assert client.connection.remote_address == ("localhost", server.port)
-    wait_for(lambda: server.connections and server.host_client)
+    wait_for(lambda: server.connections)
     (address, connection), *others = server.connections.items()
     assert not others
+    assert server.host_client == address
     assert isinstance(connection, ServerConnection)
     assert isinstance(client.connection, ClientConnection)
     assert connection.remote_address == address == server.host_client
