@@ -3,12 +3,9 @@
 //! Attributes read and write the machine that the net layer steps; callbacks are numbers there and
 //! functions here. The lock of a connection is never held while Python code runs.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use pyo3::{
@@ -38,23 +35,21 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The two functions of which one will be called.
-struct Callbacks {
-    acknowledged: Option<Py<PyAny>>,
-    timed_out: Option<Py<PyAny>>,
-}
-
 /// One peer: events with callbacks, acknowledgements, round trip time.
 #[pyclass(frozen, subclass, dict, weakref, name = "Connection", module = "pygase.connection")]
 pub(super) struct PyConnection {
     core: Mutex<Core>,
     next_callback: AtomicU64,
-    callbacks: Mutex<HashMap<CallbackId, Callbacks>>,
+    /// The pairs of functions of which one will be called, by the number that stands for them. Always
+    /// there; an `Option` because `CPython` 3.11 and 3.12 make the instance dict, and may collect garbage at
+    /// it, between allocating an object and `PyO3` filling it in: until then this has to read as None.
+    callbacks: Option<Py<PyDict>>,
 }
 
 impl PyConnection {
-    fn with_core(core: Core) -> Self {
-        Self { core: Mutex::new(core), next_callback: AtomicU64::new(1), callbacks: Mutex::default() }
+    fn with_core(py: Python<'_>, core: Core) -> Self {
+        let callbacks = Some(PyDict::new(py).unbind());
+        Self { core: Mutex::new(core), next_callback: AtomicU64::new(1), callbacks }
     }
 
     pub(super) fn core(&self) -> Core {
@@ -68,6 +63,10 @@ impl PyConnection {
             Core::Client(connection) => act(lock(&connection).connection_mut()),
             Core::Server(peer) => act(peer.lock().connection_mut()),
         }
+    }
+
+    fn callbacks<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyDict>> {
+        self.callbacks.as_ref().map(|callbacks| callbacks.bind(py))
     }
 
     fn dispatch(&self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
@@ -90,9 +89,9 @@ impl PyConnection {
 #[pymethods]
 impl PyConnection {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(remote_address, event_handler, event_wire=None)")]
-    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self::with_core(Core::Plain(Arc::default()))
+    #[pyo3(signature = (*args, **_kwargs), text_signature = "(remote_address, event_handler, event_wire=None)")]
+    fn new(args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::with_core(args.py(), Core::Plain(Arc::default()))
     }
 
     #[pyo3(signature = (remote_address, event_handler, event_wire=None))]
@@ -197,23 +196,31 @@ impl PyConnection {
         ack_callback: Option<Py<PyAny>>,
         timeout_callback: Option<Py<PyAny>>,
     ) -> PyResult<()> {
+        let py = event.py();
         let bytes: Arc<[u8]> = event.call_method0("to_bytes")?.extract::<&[u8]>()?.into();
-        let callback = (ack_callback.is_some() || timeout_callback.is_some())
-            .then(|| self.next_callback.fetch_add(1, Ordering::Relaxed));
-        if let Some(id) = callback {
-            let pair = Callbacks { acknowledged: ack_callback, timed_out: timeout_callback };
-            lock(&self.callbacks).insert(id, pair);
+        let mut callback = None;
+        if let Some(callbacks) =
+            self.callbacks(py).filter(|_| ack_callback.is_some() || timeout_callback.is_some())
+        {
+            let id = self.next_callback.fetch_add(1, Ordering::Relaxed);
+            callbacks.set_item(id, (ack_callback, timeout_callback))?;
+            callback = Some(id);
         }
-        self.dispatch(bytes, callback).map_err(|error| {
-            let _dropped = callback.and_then(|id| lock(&self.callbacks).remove(&id));
-            PyOverflowError::new_err(error.to_string())
+        self.dispatch(bytes, callback).or_else(|error| {
+            if let Some(id) = callback {
+                self._resolve(py, id, true)?;
+            }
+            Err(PyOverflowError::new_err(error.to_string()))
         })
     }
 
     /// Takes out the callbacks of an event whose fate is known; gives the one to call.
-    fn _resolve(&self, callback_id: CallbackId, acked: bool) -> Option<Py<PyAny>> {
-        let pair = lock(&self.callbacks).remove(&callback_id)?;
-        if acked { pair.acknowledged } else { pair.timed_out }
+    fn _resolve(&self, py: Python<'_>, callback_id: CallbackId, acked: bool) -> PyResult<Option<Py<PyAny>>> {
+        let Some(callbacks) = self.callbacks(py) else { return Ok(None) };
+        let Some(pair) = callbacks.get_item(callback_id)? else { return Ok(None) };
+        callbacks.del_item(callback_id)?;
+        let (acknowledged, timed_out) = pair.extract()?;
+        Ok(if acked { acknowledged } else { timed_out })
     }
 
     /// Counters of this connection: what was sent, received, lost and dropped, and whether both sides are
@@ -243,16 +250,15 @@ impl PyConnection {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Ok(callbacks) = self.callbacks.try_lock() else { return Ok(()) };
-        for pair in callbacks.values() {
-            visit.call(&pair.acknowledged)?;
-            visit.call(&pair.timed_out)?;
-        }
-        Ok(())
+        visit.call(&self.callbacks)
     }
 
     fn __clear__(&self) {
-        let _dropped = std::mem::take(&mut *lock(&self.callbacks));
+        Python::attach(|py| {
+            if let Some(callbacks) = self.callbacks(py) {
+                callbacks.clear();
+            }
+        });
     }
 }
 
@@ -263,10 +269,10 @@ pub(super) struct PyClientConnection;
 #[pymethods]
 impl PyClientConnection {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(remote_address, event_handler)")]
-    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
+    #[pyo3(signature = (*args, **_kwargs), text_signature = "(remote_address, event_handler)")]
+    fn new(args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         let core = Core::Client(Arc::default());
-        PyClassInitializer::from(PyConnection::with_core(core)).add_subclass(Self)
+        PyClassInitializer::from(PyConnection::with_core(args.py(), core)).add_subclass(Self)
     }
 
     fn __init__(
@@ -297,11 +303,11 @@ pub(super) struct PyServerConnection;
 #[pymethods]
 impl PyServerConnection {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(remote_address, event_handler, game_state_store, last_client_time_order, event_wire=None)")]
-    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
+    #[pyo3(signature = (*args, **_kwargs), text_signature = "(remote_address, event_handler, game_state_store, last_client_time_order, event_wire=None)")]
+    fn new(args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
         let peer = Peer::new(nowhere, ServerConnection::new(Config::default(), Sqn::ZERO));
-        PyClassInitializer::from(PyConnection::with_core(Core::Server(peer))).add_subclass(Self)
+        PyClassInitializer::from(PyConnection::with_core(args.py(), Core::Server(peer))).add_subclass(Self)
     }
 
     #[pyo3(signature = (remote_address, event_handler, game_state_store, last_client_time_order, event_wire=None))]

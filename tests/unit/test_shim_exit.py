@@ -117,3 +117,30 @@ def test_process_ends_cleanly_while_connected(end):
         assert process.returncode == (3 if "3" in end else 0)
         assert "Traceback" not in errors
         assert "Fatal" not in errors
+
+
+COLLECT_ALL_THE_TIME = """
+import gc
+from pygase.connection import ClientConnection, ClientPackage, Connection, Header, Package, ServerConnection
+gc.set_threshold(1)
+for _ in range(300):
+    kept = [
+        Connection(None, None),
+        ClientConnection(("localhost", 1), None),
+        ServerConnection(("localhost", 1), None, None, 0),
+        Package(Header(1, 2, "0" * 32)),
+        ClientPackage(Header(1, 2, "0" * 32), 1),
+        GameStateStore(GameState(a=1)),
+    ]
+    for connection in kept[:3]:
+        connection.itself = connection
+        connection.dispatch_event(pygase.event.Event("A"), lambda kept=kept: None)
+say("survived")
+"""
+
+
+def test_garbage_collection_at_any_time():
+    # It may come while an object is made: a class that is visited too early would crash the process.
+    with start("import pygase.event\n" + COLLECT_ALL_THE_TIME) as process:
+        output, errors = process.communicate(timeout=30)
+        assert (process.returncode, output, errors) == (0, "survived\n", "")
