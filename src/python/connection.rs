@@ -208,14 +208,15 @@ impl PyConnection {
         }
         self.dispatch(bytes, callback).or_else(|error| {
             if let Some(id) = callback {
-                self._resolve(py, id, true)?;
+                self.resolve(py, id, true)?;
             }
             Err(PyOverflowError::new_err(error.to_string()))
         })
     }
 
     /// Takes out the callbacks of an event whose fate is known; gives the one to call.
-    fn _resolve(&self, py: Python<'_>, callback_id: CallbackId, acked: bool) -> PyResult<Option<Py<PyAny>>> {
+    #[pyo3(name = "_resolve")]
+    fn resolve(&self, py: Python<'_>, callback_id: CallbackId, acked: bool) -> PyResult<Option<Py<PyAny>>> {
         let Some(callbacks) = self.callbacks(py) else { return Ok(None) };
         let Some(pair) = callbacks.get_item(callback_id)? else { return Ok(None) };
         callbacks.del_item(callback_id)?;
