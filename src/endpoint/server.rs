@@ -160,9 +160,13 @@ impl ServerEndpoint {
         None
     }
 
-    /// When something is due next, if nothing comes in; `None` when never.
+    /// When something is due next, if nothing comes in: without a client the next sweep, because the game goes on
+    /// and makes tombstones.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        if self.due.is_empty() && self.answers.is_empty() { self.wheel.next() } else { Some(Duration::ZERO) }
+        if !self.due.is_empty() || !self.answers.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        Some(self.wheel.next().map_or(self.next_sweep, |turn| turn.min(self.next_sweep)))
     }
 
     /// What happened next, oldest first.
