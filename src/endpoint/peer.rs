@@ -107,6 +107,7 @@ impl ServerConnection {
         self.connection.restart(now);
         self.connection.local_sequence = proven.local_sequence;
         self.connection.received = proven.window;
+        self.connection.set_status(Status::Connected);
         self.connection.accept_held(now, proven.held);
         self.hello = proven.hello;
         self.restart_candidate = None;

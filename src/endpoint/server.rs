@@ -246,9 +246,14 @@ impl ServerEndpoint {
         self.events.push_back(ServerEvent::Connected(Arc::clone(&peer)));
         if self.host.is_none() {
             self.host = Some(peer.tag);
-            self.events.push_back(ServerEvent::Host(Some(peer)));
+            self.events.push_back(ServerEvent::Host(Some(Arc::clone(&peer))));
         }
-        self.handle_package(now, key, size, package);
+        let mut connection = peer.lock();
+        connection.connection_mut().stats.bytes_received += size as u64;
+        // The proof belongs to the session however far its number is from those before: they may have been lost.
+        connection.receive(now, package, &self.lock_store());
+        self.due.push_back(key);
+        self.announce(&peer, &connection);
     }
 
     fn handle_package(&mut self, now: Duration, key: usize, size: usize, package: &Package<'_>) {
