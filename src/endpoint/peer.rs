@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use super::{MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
+use super::{HELLO, MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
 use crate::{
     connection::{CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
     state::{PeerKind, Store, View},
-    wire::{Body, Package, Sqn, limits::TARGET_DATAGRAM},
+    wire::{Body, Header, Package, Sqn, limits::TARGET_DATAGRAM},
 };
 
 /// What may be sent to a fresh connection before it has acknowledged two packages, in bytes; beyond it,
@@ -48,10 +48,18 @@ pub struct ServerConnection {
     /// `None` while no server drives this connection.
     view: Option<View>,
     hello: bool,
-    /// Set by a client that seems to have started anew on its old port: the newest number sent then.
-    restart_candidate: Option<Sqn>,
+    restart_candidate: Option<RestartCandidate>,
     /// When the host asked for a shutdown, and how many packages came since.
     shutdown_asked: Option<(Duration, u32)>,
+}
+
+/// A client that seems to have started anew on its old port.
+#[derive(Clone, Copy, Debug)]
+struct RestartCandidate {
+    /// Newest number sent when it first came: acknowledging a later one is the proof.
+    base: Sqn,
+    /// It says that it is one of ours.
+    hello: bool,
 }
 
 /// Whether a datagram belongs to the session of its address.
@@ -122,7 +130,9 @@ impl ServerConnection {
         let local = self.connection.local_sequence;
         if header.ack == Sqn::ZERO {
             // A client that acknowledges nothing has started anew, or is a fresh one.
-            self.restart_candidate.get_or_insert(local);
+            let candidate =
+                self.restart_candidate.get_or_insert(RestartCandidate { base: local, hello: false });
+            candidate.hello = header.ack_bitfield == HELLO;
             return Belongs::No;
         }
         if !(0..=MAX_ACK_AGE).contains(&local.since(header.ack)) {
@@ -132,8 +142,13 @@ impl ServerConnection {
         let (at_once, per_second) = MAX_JUMP;
         let plausible = f64::from(ahead) <= at_once + per_second * self.connection.silence(now).as_secs_f64();
         let late = ahead < -32;
+        let lost = self.connection.status() == Status::Disconnected;
         match self.restart_candidate {
-            Some(base) if header.ack.newer_than(base) && (late || !plausible) => Belongs::Restarted,
+            Some(RestartCandidate { base, .. })
+                if header.ack.newer_than(base) && (late || !plausible || lost) =>
+            {
+                Belongs::Restarted
+            }
             _ if plausible => Belongs::Yes,
             _ => Belongs::No,
         }
@@ -144,10 +159,29 @@ impl ServerConnection {
         let proven = Proven {
             local_sequence: self.connection.local_sequence,
             window: crate::connection::ReceiveWindow::default(),
-            hello: false,
+            hello: self.restart_candidate.is_some_and(|candidate| candidate.hello),
             held: Vec::new(),
         };
         self.begin(now, proven, time_order, store);
+    }
+
+    /// Appends an answer to a client that acknowledges nothing and reports `time_order`, if nothing else is
+    /// sent to it any more: only with a number to acknowledge can it prove that it has started anew. Changes
+    /// nothing at the client and is at most three times as long as what it answers.
+    pub(super) fn answer_candidate(&mut self, now: Duration, time_order: Sqn, out: &mut Vec<u8>) {
+        let Some(candidate) = self.restart_candidate else { return };
+        if self.view.is_none() || self.connection.status() != Status::Disconnected {
+            return;
+        }
+        let header = Header {
+            sequence: self.connection.local_sequence.next(),
+            ack: Sqn::ZERO,
+            ack_bitfield: if candidate.hello { HELLO } else { 0 },
+        };
+        let update = super::empty_update(time_order);
+        let body = Body::Server { update: &update };
+        // An update of its time order alone always fits.
+        let _ = self.connection.write_package_with(now, header, body, TARGET_DATAGRAM, 0, out);
     }
 
     /// Takes in a package of this session.

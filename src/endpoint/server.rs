@@ -274,6 +274,13 @@ impl ServerEndpoint {
                     connection.connection_mut().stats.implausible += 1;
                     drop(store);
                     self.counters.implausible += 1;
+                    let mut answer = Vec::new();
+                    if package.header.ack == Sqn::ZERO {
+                        connection.answer_candidate(now, time_order(package), &mut answer);
+                    }
+                    if !answer.is_empty() {
+                        self.answers.push_back((peer.address, answer));
+                    }
                 }
             }
         }
