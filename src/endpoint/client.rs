@@ -17,6 +17,9 @@ const EAGER: Duration = Duration::from_secs(5);
 const SLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// After this long without a package the game state is asked for as a whole.
 const RESYNC_AFTER: Duration = Duration::from_secs(1);
+/// A server whose numbers leap this far has not sent what lies between: another one has taken its place, and what
+/// our copy of the state has may be gone there.
+const LEAP: i32 = super::admission::LEAP as i32;
 /// This many packages after the state was asked for as a whole, nothing made before can still arrive.
 const STRAGGLERS: i32 = 1000;
 /// Time between packages to a server that was lost.
@@ -193,7 +196,8 @@ impl ClientConnection {
             self.server_is_ours = true;
             package.header.ack_bitfield = 0;
         }
-        let away = self.connection.silence(now) > RESYNC_AFTER;
+        let leap = package.header.sequence.since(self.connection.received.newest);
+        let away = self.connection.silence(now) > RESYNC_AFTER || !first && leap >= LEAP;
         if self.connection.receive(now, &package) == Receipt::Dropped {
             return;
         }
