@@ -1,0 +1,153 @@
+//! Clients and servers that come, go and come back at awkward moments.
+
+use super::*;
+
+/// Answers of the server to one address, decoded.
+fn sequences(server: &mut ServerEndpoint, now: Duration) -> Vec<Sqn> {
+    let sequence = |(_, bytes): (SocketAddr, Vec<u8>)| {
+        Package::decode(Kind::Server, &bytes).expect("well formed").header.sequence
+    };
+    sent(server, now).into_iter().map(sequence).collect()
+}
+
+#[test]
+fn a_proof_begins_the_session_whatever_was_lost_before_it() {
+    // The last number before the proof is far behind, the same, or far ahead.
+    for (before, proof) in [(1, 300), (5, 5), (100, 40)] {
+        let store = store(1, &serde_json::json!({}));
+        let mut server = endpoint(&store);
+        let mut raw = Raw::new(1);
+        raw.sequence = Sqn::new(before - 1);
+        server.handle_datagram(MS, raw.at, &raw.package(Sqn::ZERO, &[]));
+        let first = sequences(&mut server, MS)[0];
+        raw.sequence = Sqn::new(proof - 1);
+        server.handle_datagram(MS * 40, raw.at, &raw.package(first, &[]));
+        assert_eq!(server.connections(), 1);
+        assert_eq!(sequences(&mut server, MS * 40), [first.next()], "{before} then {proof}");
+        assert_eq!(server.peers().next().unwrap().lock().connection().status(), Status::Connected);
+        let _ = (0..70_000).step_by(10).map(|ms| sent(&mut server, MS * ms)).last();
+        assert_eq!(server.connections(), 0, "forgotten when silent: {before} then {proof}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_over_at_once_is_not_put_off_by_what_the_last_one_still_sent() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    raw.sequence = Sqn::new(500);
+    server.handle_datagram(MS, raw.at, &raw.package(Sqn::new(700), &[]));
+    let first = sequences(&mut server, MS)[0];
+    // Packages of the server before were still on their way to the client.
+    for late in 1..=20 {
+        server.handle_datagram(MS * (1 + late), raw.at, &raw.package(Sqn::new(700).ahead(late as u16), &[]));
+    }
+    server.handle_datagram(MS * 30, raw.at, &raw.package(first, &[]));
+    assert_eq!((server.connections(), server.counters().wrong_acks), (1, 0));
+}
+
+#[test]
+fn a_silenced_address_is_heard_again_after_five_seconds_though_it_never_paused() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    server.handle_datagram(MS, raw.at, &raw.package(Sqn::ZERO, &[]));
+    let first = sequences(&mut server, MS)[0];
+    for guess in 1..=8 {
+        server.handle_datagram(MS * 2, raw.at, &raw.package(first.ahead(100 * guess), &[]));
+    }
+    let proven = (0..280).map(|turn| MS * (25 * turn + 3)).find(|&now| {
+        server.handle_datagram(now, raw.at, &raw.package(first, &[]));
+        server.connections() == 1
+    });
+    let proven = proven.expect("heard again");
+    assert!((MS * 5000..MS * 5100).contains(&proven), "{proven:?}");
+}
+
+#[test]
+fn a_client_that_starts_anew_on_the_port_of_a_lost_session_takes_over() {
+    let mut world =
+        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 3000);
+    world.clients.clear();
+    world.run(MS * 8000);
+    assert_eq!(world.server.peers().next().unwrap().lock().connection().status(), Status::Disconnected);
+    let mut anew = ClientConnection::default();
+    anew.connect(world.now);
+    world.clients.insert(at, anew);
+    world.run(MS * 1000);
+    assert_eq!(world.client(at).connection().status(), Status::Connected);
+    assert_eq!(world.state_of(at)["x"], 1);
+    assert!(world.server.peers().all(|peer| peer.lock().hello()), "known as one of ours again");
+    assert_eq!((world.server.connections(), world.server.counters().proven), (1, 1));
+}
+
+#[test]
+fn a_lost_session_sends_strangers_no_more_than_three_bytes_for_one() {
+    let mut world = World::new(Conditions::default(), &serde_json::json!({"text": "x".repeat(1000)}));
+    let at = world.join();
+    world.run(MS * 1000);
+    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    world.clients.clear();
+    world.run(MS * 8000);
+    let last = peer.lock().connection().local_sequence;
+    let mut raw = Raw::new(1);
+    let mut numbers = vec![last];
+    for step in 0..100 {
+        let now = world.now + MS * 25 * step;
+        let datagram = raw.package(Sqn::ZERO, &[]);
+        world.server.handle_datagram(now, at, &datagram);
+        let answers = sent(&mut world.server, now);
+        assert!(answers.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= 3 * datagram.len());
+        numbers.extend(
+            answers.iter().map(|(_, bytes)| Package::decode(Kind::Server, bytes).unwrap().header.sequence),
+        );
+    }
+    assert!(numbers.len() > 10);
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].next()), "numbers go on by one: {numbers:?}");
+    assert_eq!(peer.lock().connection().status(), Status::Disconnected);
+}
+
+#[test]
+fn a_server_that_is_replaced_within_a_moment_leaves_no_stale_key() {
+    let mut world = World::new(
+        Conditions { latency: MS * 5, ..Conditions::default() },
+        &serde_json::json!({"old": 1, "both": 1}),
+    );
+    let at = world.join();
+    world.run(MS * 500);
+    assert_eq!(world.state_of(at)["old"], 1);
+    for round in 2..12 {
+        world.store = store(1, &serde_json::json!({"both": round, format!("only{round}"): 1}));
+        world.server = endpoint(&world.store);
+        world.run(MS * 1000);
+        let pulled = world.client(at).replica_mut().pull().expect("in sync within a second");
+        let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
+        assert!(pulled.fresh, "nothing of the server before is left");
+        assert_eq!(state.as_object().unwrap().len(), 2, "{state}");
+        assert_eq!(state["both"], round);
+    }
+}
+
+#[test]
+fn tombstones_are_cleared_away_though_nobody_is_there() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut now = Duration::ZERO;
+    for round in 0..100_u16 {
+        for update in [serde_json::json!({format!("npc{round}"): 1}), serde_json::json!({"other": 1})] {
+            store.lock().unwrap().push(now, Sqn::new(2 * round), &encode(&update)).unwrap();
+        }
+        let mut gone = vec![0x81];
+        msgpack::write_str(&mut gone, &format!("npc{round}"));
+        gone.extend_from_slice(&crate::wire::limits::TO_DELETE_MSGPACK);
+        store.lock().unwrap().push(now, Sqn::new(2 * round + 1), &gone).unwrap();
+        now += MS * 100;
+        // As the driver does: only when something is said to be due.
+        if server.poll_timeout().is_some_and(|at| at <= now) {
+            server.handle_timeout(now);
+        }
+    }
+    assert!(store.lock().unwrap().tree().tombstones() <= 20);
+}
