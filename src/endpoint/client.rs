@@ -198,7 +198,8 @@ impl ClientConnection {
         }
         let leap = package.header.sequence.since(self.connection.received.newest);
         let away = self.connection.silence(now) > RESYNC_AFTER || !first && leap >= LEAP;
-        if self.connection.receive(now, &package) == Receipt::Dropped {
+        let receipt = self.connection.receive(now, &package);
+        if receipt == Receipt::Dropped {
             return;
         }
         self.probes = 0;
@@ -208,6 +209,9 @@ impl ClientConnection {
         if first || away {
             // What we send next proves our address or asks for the state: the sooner, the sooner it comes.
             self.next_send = now;
+        }
+        if receipt == Receipt::Refused {
+            return;
         }
         if let Some(asked_after) = self.asked_after {
             let since = package.header.ack.since(asked_after);
