@@ -13,7 +13,10 @@ use super::{HELLO, MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_
 use crate::{
     connection::{CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
     state::{PeerKind, Store, View},
-    wire::{Body, Header, Package, Sqn, limits::TARGET_DATAGRAM},
+    wire::{
+        Body, Header, Package, Sqn,
+        limits::{MAX_DATAGRAM, TARGET_DATAGRAM},
+    },
 };
 
 /// What may be sent to a fresh connection before it has acknowledged two packages, in bytes; beyond it,
@@ -48,6 +51,8 @@ pub struct ServerConnection {
     /// `None` while no server drives this connection.
     view: Option<View>,
     hello: bool,
+    /// The last package had no room for the state beside its event.
+    state_gave_way: bool,
     restart_candidate: Option<RestartCandidate>,
     /// When the host asked for a shutdown, and how many packages came since.
     shutdown_asked: Option<(Duration, u32)>,
@@ -79,6 +84,7 @@ impl ServerConnection {
             connection: Connection::new(config),
             view: None,
             hello: false,
+            state_gave_way: false,
             restart_candidate: None,
             shutdown_asked: None,
         }
@@ -214,14 +220,20 @@ impl ServerConnection {
         let early = stats.acknowledged < EARLY_ACKS && stats.bytes_sent >= EARLY_CREDIT;
         let event = self.connection.next_event_size();
         let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
-        match TARGET_DATAGRAM.checked_sub(taken) {
-            Some(budget) if budget >= MIN_STATE_BUDGET && !early => {
-                view.write_update(store, now, budget, scratch);
-            }
-            _ => view.empty_update(scratch),
+        // The first event has precedence, but not twice in a row: events without end must not starve the state.
+        let budget = if self.state_gave_way {
+            Some(TARGET_DATAGRAM - SERVER_PREFIX)
+        } else {
+            TARGET_DATAGRAM.checked_sub(taken).filter(|budget| *budget >= MIN_STATE_BUDGET)
+        };
+        let budget = budget.filter(|_| !early);
+        if let Some(budget) = budget {
+            view.write_update(store, now, budget, scratch);
         }
-        if taken + scratch.len() > crate::wire::limits::MAX_DATAGRAM && event.is_some() {
-            // A value that cannot be split gives way to the event, and comes with the next package.
+        let fits = event.is_none() || taken + scratch.len() <= MAX_DATAGRAM || self.state_gave_way;
+        self.state_gave_way = !early && (budget.is_none() || !fits);
+        if budget.is_none() || !fits {
+            // What has no room beside the event, a value that cannot be split perhaps, comes with the next package.
             scratch.clear();
             view.empty_update(scratch);
         }
@@ -233,9 +245,14 @@ impl ServerConnection {
         }
     }
 
-    /// Notes that the client asked for a shutdown.
-    pub(super) fn ask_shutdown(&mut self, now: Duration) {
-        self.shutdown_asked.get_or_insert((now, 0));
+    /// Notes that the client asked for a shutdown; says whether it is there to have asked. Of one that was lost,
+    /// nothing would show that somebody else did.
+    pub(super) fn ask_shutdown(&mut self, now: Duration) -> bool {
+        let connected = self.connection.status() == Status::Connected;
+        if connected {
+            self.shutdown_asked.get_or_insert((now, 0));
+        }
+        connected
     }
 
     /// Whether a shutdown the client asked for is due: it said so and fell silent. `None` when it did not

@@ -211,11 +211,10 @@ impl ServerEndpoint {
     }
 
     fn handle_shutdown(&mut self, now: Duration, known: Option<usize>, datagram: &[u8]) {
-        match self.entry(known) {
-            Some(entry) if datagram == SHUTDOWN && Some(entry.peer.tag) == self.host => {
-                entry.peer.lock().ask_shutdown(now);
-            }
-            _ => self.counters.shutdown_refused += 1,
+        let host =
+            self.entry(known).filter(|entry| datagram == SHUTDOWN && Some(entry.peer.tag) == self.host);
+        if !host.is_some_and(|entry| entry.peer.lock().ask_shutdown(now)) {
+            self.counters.shutdown_refused += 1;
         }
     }
 
@@ -313,6 +312,7 @@ impl ServerEndpoint {
             connection.connection_mut().abandon_events();
         }
         self.announce(&peer, &connection);
+        let start = out.len();
         let next = if connected {
             let mut scratch = std::mem::take(&mut self.scratch);
             connection.write_package(now, &mut self.lock_store(), &mut scratch, out);
@@ -335,7 +335,7 @@ impl ServerEndpoint {
             entry.turn = next;
         }
         self.wheel.insert(key, next);
-        connected.then_some(peer.address)
+        (out.len() > start).then_some(peer.address)
     }
 
     fn announce(&mut self, peer: &Arc<Peer>, connection: &ServerConnection) {

@@ -151,3 +151,69 @@ fn tombstones_are_cleared_away_though_nobody_is_there() {
     }
     assert!(store.lock().unwrap().tree().tombstones() <= 20);
 }
+
+#[test]
+fn a_shutdown_in_the_name_of_a_host_that_was_lost_is_refused() {
+    let mut world = World::new(Conditions::default(), &serde_json::json!({}));
+    let host = world.join();
+    world.run(MS * 500);
+    world.clients.clear();
+    world.run(MS * 8000);
+    world.server.handle_datagram(world.now, host, SHUTDOWN);
+    world.run(MS * 3000);
+    assert!(!world.server_events.iter().any(|event| matches!(event, ServerEvent::ShutdownRequested)));
+    assert_eq!(world.server.counters().shutdown_refused, 1);
+}
+
+#[test]
+fn a_client_that_was_away_asks_for_the_state_though_its_game_sleeps() {
+    let mut world =
+        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 500);
+    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    let big: Arc<[u8]> = msgpack::event(&"E".repeat(1900), &[0x90], &[0x80]).into();
+    // Nobody takes the events: no more fit. Then nothing comes for a while, then an event again.
+    for _ in 0..150 {
+        peer.lock().dispatch(Arc::clone(&big), None).unwrap();
+        world.run(MS * 30);
+    }
+    assert!(world.client(at).connection().stats.queue_full > 0);
+    world.run(MS * 300);
+    let asked = world.client(at).connection().local_sequence;
+    world.network.conditions.loss = 1.0;
+    world.run(MS * 2000);
+    peer.lock().dispatch(Arc::clone(&big), None).unwrap();
+    world.network.conditions.loss = 0.0;
+    for _ in 0..500 {
+        let now = world.now;
+        if world.client(at).connection().silence(now) < MS * 1000 {
+            break;
+        }
+        world.run(MS);
+    }
+    assert!(world.client(at).connection().local_sequence.newer_than(asked));
+    assert!(world.client(at).replica_mut().is_resyncing());
+}
+
+#[test]
+fn events_without_end_let_the_state_through() {
+    // Each event leaves no room for a value that cannot be split, or none for any state.
+    for (event, value) in [(400, 1700), (1300, 10), (1900, 1700)] {
+        let mut world = World::new(
+            Conditions { latency: MS * 5, ..Conditions::default() },
+            &serde_json::json!({"text": "x".repeat(value)}),
+        );
+        let at = world.join();
+        world.run(MS * 300);
+        let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+        world.push(&serde_json::json!({"text": "y".repeat(value)}));
+        let event: Arc<[u8]> = msgpack::event(&"E".repeat(event), &[0x90], &[0x80]).into();
+        for _ in 0..50 {
+            peer.lock().dispatch(Arc::clone(&event), None).unwrap();
+            world.run(MS * 20);
+        }
+        assert_eq!(world.state_of(at)["text"], "y".repeat(value));
+        assert!(world.events_of(at).len() > 15, "and are not held up for long");
+    }
+}
