@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What may be sent to a fresh connection before it has acknowledged two packages, in bytes; beyond it,
-/// packages carry no state.
+/// packages carry neither state nor events.
 const EARLY_CREDIT: u64 = 4096;
 /// Acknowledged packages that lift the early credit.
 const EARLY_ACKS: u64 = 2;
@@ -51,6 +51,8 @@ pub struct ServerConnection {
     /// `None` while no server drives this connection.
     view: Option<View>,
     hello: bool,
+    /// Packages acknowledged and bytes sent when the session began.
+    begun_at: (u64, u64),
     /// The last package had no room for the state beside its event.
     state_gave_way: bool,
     restart_candidate: Option<RestartCandidate>,
@@ -84,6 +86,7 @@ impl ServerConnection {
             connection: Connection::new(config),
             view: None,
             hello: false,
+            begun_at: (0, 0),
             state_gave_way: false,
             restart_candidate: None,
             shutdown_asked: None,
@@ -119,6 +122,7 @@ impl ServerConnection {
     /// Begins a session with a client that has proven its address and reports `time_order`.
     pub(super) fn begin(&mut self, now: Duration, proven: Proven, time_order: Sqn, store: &Store) {
         self.connection.restart(now);
+        self.begun_at = (self.connection.stats.acknowledged, self.connection.stats.bytes_sent);
         self.connection.local_sequence = proven.local_sequence;
         self.connection.received = proven.window;
         self.connection.set_status(Status::Connected);
@@ -215,9 +219,8 @@ impl ServerConnection {
         out: &mut Vec<u8>,
     ) {
         scratch.clear();
+        let early = self.is_early();
         let Some(view) = &mut self.view else { return };
-        let stats = &self.connection.stats;
-        let early = stats.acknowledged < EARLY_ACKS && stats.bytes_sent >= EARLY_CREDIT;
         let event = self.connection.next_event_size();
         let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
         // The first event has precedence, but not twice in a row: events without end must not starve the state.
@@ -239,10 +242,17 @@ impl ServerConnection {
         }
         let limit = datagram_limit(SERVER_PREFIX + scratch.len(), event);
         let body = Body::Server { update: scratch };
-        let events = events_per_package(self.hello);
+        let events = if early { 0 } else { events_per_package(self.hello) };
         if self.connection.write_package(now, body, limit, events, out).is_err() {
             self.connection.stats.queue_full += 1;
         }
+    }
+
+    /// Whether the client has been sent its credit without having shown twice that it receives it.
+    fn is_early(&self) -> bool {
+        let (acknowledged, bytes_sent) = self.begun_at;
+        let stats = &self.connection.stats;
+        stats.acknowledged - acknowledged < EARLY_ACKS && stats.bytes_sent - bytes_sent >= EARLY_CREDIT
     }
 
     /// Notes that the client asked for a shutdown; says whether it is there to have asked. Of one that was lost,

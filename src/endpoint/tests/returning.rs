@@ -217,3 +217,39 @@ fn events_without_end_let_the_state_through() {
         assert!(world.events_of(at).len() > 15, "and are not held up for long");
     }
 }
+
+#[test]
+fn who_guessed_the_proof_is_sent_little_more() {
+    let store = store(1, &serde_json::json!({"text": "x".repeat(1500)}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    // The second session takes up the peer of the first, which was sent and has acknowledged much.
+    for round in 0..2 {
+        let begin = MS * 100_000 * round;
+        server.handle_datagram(begin, raw.at, &raw.package(Sqn::ZERO, &[]));
+        let mut newest = sequences(&mut server, begin)[0];
+        server.handle_datagram(begin, raw.at, &raw.package(newest, &[]));
+        let peer = Arc::clone(server.peers().next().unwrap());
+        let mut bytes_out = 0;
+        for step in 1..200 {
+            let big = msgpack::event(&"E".repeat(1900), &[0x90], &[0x80]);
+            peer.lock().dispatch(big.into(), None).unwrap();
+            for (_, bytes) in sent(&mut server, begin + MS * 25 * step) {
+                bytes_out += bytes.len();
+                newest = Package::decode(Kind::Server, &bytes).unwrap().header.sequence;
+            }
+        }
+        assert!((3000..16_000).contains(&bytes_out), "{bytes_out} bytes in 5 s");
+        for step in 1..20 {
+            server.handle_datagram(begin + MS * 4900, raw.at, &raw.package(newest, &[]));
+            newest =
+                sequences(&mut server, begin + MS * (4900 + 25 * step)).last().copied().unwrap_or(newest);
+        }
+        assert!(peer.lock().connection().stats.acknowledged > 5);
+        let stats = peer.lock().connection().stats;
+        assert!(stats.bytes_sent as usize > bytes_out + 10_000, "and what waited follows");
+        server.close();
+        server = endpoint(&store);
+        server.remember(peer);
+    }
+}
