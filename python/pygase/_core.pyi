@@ -9,6 +9,7 @@ from pygase.gamestate import GameStateUpdate
 from pygase.utils import Sqn
 
 __all__ = [
+    "Load",
     "NOTICE_ACK",
     "NOTICE_CLOSED",
     "NOTICE_CONNECTED",
@@ -200,3 +201,21 @@ class TickTimer:
     def overruns(self) -> int: ...
     def wait(self) -> float | None: ...
     def stop(self) -> None: ...
+
+@final
+class Load:
+    def __new__(
+        cls,
+        hostname: str,
+        port: int,
+        clients: int,
+        seconds: float,
+        ramp: float,
+        event: bytes | None = None,
+        event_rate: float = 0.0,
+        anywhere: bool = False,
+    ) -> Load: ...
+    @property
+    def over(self) -> bool: ...
+    def stop(self) -> None: ...
+    def report(self) -> dict[str, Any]: ...
