@@ -9,7 +9,6 @@ from pygase.gamestate import GameStateUpdate
 from pygase.utils import Sqn
 
 __all__ = [
-    "Load",
     "NOTICE_ACK",
     "NOTICE_CLOSED",
     "NOTICE_CONNECTED",
@@ -27,6 +26,7 @@ __all__ = [
     "Connection",
     "Header",
     "Inbox",
+    "Load",
     "Package",
     "PeerHandle",
     "ServerConnection",
