@@ -253,3 +253,65 @@ fn who_guessed_the_proof_is_sent_little_more() {
         server.remember(peer);
     }
 }
+
+/// Peers that say anything at any time, some of it true.
+#[test]
+fn whatever_peers_say_numbers_go_on_by_one_and_nothing_is_left_behind() {
+    for seed in 0..40 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let store = store(1, &serde_json::json!({"text": "x".repeat(300)}));
+        let mut server = endpoint(&store);
+        // Each with the newest number sent to it, and the bytes it sent and was sent as a stranger.
+        let mut peers: Vec<_> = (1..=6).map(|port| (Raw::new(port), Sqn::ZERO, 0, 0)).collect();
+        let mut now = MS;
+        let event = event("EVENT");
+        for _ in 0..2000 {
+            let pauses = [0, 1, 20, 25, 30, 100, 1100, 5100, 61_000];
+            now += MS * pauses[random.usize(..60).min(random.usize(..9))];
+            let known: Vec<_> = server.peers().map(|peer| peer.address).collect();
+            let (raw, newest, bytes_in, _) = &mut peers[random.usize(..6)];
+            let ack = match random.u8(..8) {
+                0 => Sqn::ZERO,
+                1 => Sqn::new(random.u16(..)),
+                2 => newest.ahead(random.u16(..3)),
+                _ => *newest,
+            };
+            raw.sequence = match random.u8(..30) {
+                0 => Sqn::ZERO,
+                1 => Sqn::new(random.u16(..)),
+                2 => raw.sequence.ahead(random.u16(..300)),
+                _ => raw.sequence,
+            };
+            let mut datagram = raw.package(ack, &[&event[..]][..random.usize(..2)]);
+            if random.u8(..50) == 0 {
+                datagram = [SHUTDOWN, SHUT_ME_DOWN, b"", &datagram[..13]][random.usize(..4)].to_vec();
+            }
+            *bytes_in += datagram.len();
+            server.handle_datagram(now, raw.at, &datagram);
+            for (to, bytes) in sent(&mut server, now) {
+                let sequence = Package::decode(Kind::Server, &bytes).expect("well formed").header.sequence;
+                let (_, newest, bytes_in, bytes_out) =
+                    peers.iter_mut().find(|(raw, ..)| raw.at == to).unwrap();
+                if known.contains(&to) {
+                    assert_eq!(sequence, newest.next(), "seed {seed}, {to}");
+                } else if server.peers().all(|peer| peer.address != to) {
+                    *bytes_out += bytes.len();
+                    assert!(*bytes_out <= 3 * *bytes_in, "seed {seed}, {to}");
+                }
+                *newest = sequence;
+            }
+            for event in std::iter::from_fn(|| server.poll_event()) {
+                if let ServerEvent::Ready(peer) = event {
+                    peer.take_events(&mut Vec::new());
+                }
+            }
+        }
+        assert!(server.counters().proven > 5);
+        let end = now + MS * 70_000;
+        while now < end {
+            now += MS * 10;
+            sent(&mut server, now);
+        }
+        assert_eq!((server.connections(), server.peers().count()), (0, 0), "seed {seed}");
+    }
+}
