@@ -11,7 +11,7 @@ use std::{
 
 use super::{HELLO, MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
 use crate::{
-    connection::{CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
+    connection::{Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
     state::{PeerKind, Store, View},
     wire::{
         Body, Header, Package, Sqn,
@@ -151,12 +151,12 @@ impl ServerConnection {
         let ahead = header.sequence.since(self.connection.received.newest);
         let (at_once, per_second) = MAX_JUMP;
         let plausible = f64::from(ahead) <= at_once + per_second * self.connection.silence(now).as_secs_f64();
-        let late = ahead < -32;
+        let fits = plausible
+            && matches!(self.connection.received.classify(header.sequence), Arrival::Newest | Arrival::Older);
         let lost = self.connection.status() == Status::Disconnected;
         match self.restart_candidate {
-            Some(RestartCandidate { base, .. })
-                if header.ack.newer_than(base) && (late || !plausible || lost) =>
-            {
+            // A package of the session before would either be news to it, or acknowledge nothing so new.
+            Some(RestartCandidate { base, .. }) if header.ack.newer_than(base) && (!fits || lost) => {
                 Belongs::Restarted
             }
             _ if plausible => Belongs::Yes,

@@ -315,3 +315,34 @@ fn whatever_peers_say_numbers_go_on_by_one_and_nothing_is_left_behind() {
         assert_eq!((server.connections(), server.peers().count()), (0, 0), "seed {seed}");
     }
 }
+
+#[test]
+fn a_client_that_starts_anew_within_a_moment_learns_the_truth_about_its_events() {
+    let mut world =
+        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 700);
+    let peer = Arc::clone(world.server.peers().next().unwrap());
+    for round in 0..3 {
+        let mut anew = ClientConnection::default();
+        anew.connect(world.now);
+        world.clients.insert(at, anew);
+        let names: Vec<_> = (0..20).map(|n| format!("{round}.{n}")).collect();
+        for (id, name) in names.iter().enumerate() {
+            world.client(at).dispatch(event(name), Some(id as u64)).unwrap();
+            world.run(MS * 30);
+        }
+        world.run(MS * 1500);
+        let mut arrived = Vec::new();
+        peer.take_events(&mut arrived);
+        let fates = world.events_of(at);
+        for (id, name) in names.iter().enumerate() {
+            let came = arrived.contains(&ConnectionEvent::Event(event(name)[..].into()));
+            let fate =
+                if came { ConnectionEvent::Acknowledged } else { ConnectionEvent::TimedOut }(id as u64);
+            assert!(fates.contains(&fate), "{name} came: {came}, {fates:?}");
+        }
+        assert!(arrived.len() > 15, "only the first were lost");
+        assert_eq!(world.state_of(at)["x"], 1);
+    }
+}
