@@ -346,3 +346,24 @@ fn a_client_that_starts_anew_within_a_moment_learns_the_truth_about_its_events()
         assert_eq!(world.state_of(at)["x"], 1);
     }
 }
+
+#[test]
+fn a_stranger_proves_itself_with_what_it_was_sent_lately_not_ever() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    let mut numbers = Vec::new();
+    let mut now = MS;
+    while numbers.len() < 70_000 {
+        server.handle_datagram(now, raw.at, &raw.package(Sqn::ZERO, &[]));
+        numbers.extend(sequences(&mut server, now));
+        now += MS * 200;
+    }
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].next()), "never the same twice in a row");
+    let [.., old] = numbers[..numbers.len() - 100] else { panic!("many") };
+    server.handle_datagram(now, raw.at, &raw.package(old, &[]));
+    assert_eq!((server.connections(), server.counters().wrong_acks), (0, 1));
+    server.handle_datagram(now, raw.at, &raw.package(numbers[numbers.len() - 20], &[]));
+    assert_eq!(server.connections(), 1);
+    assert_eq!(sequences(&mut server, now), [numbers[numbers.len() - 1].next()]);
+}
