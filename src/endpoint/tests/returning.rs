@@ -367,3 +367,20 @@ fn a_stranger_proves_itself_with_what_it_was_sent_lately_not_ever() {
     assert_eq!(server.connections(), 1);
     assert_eq!(sequences(&mut server, now), [numbers[numbers.len() - 1].next()]);
 }
+
+#[test]
+fn a_server_that_has_received_nothing_yet_is_heard_whatever_the_number_of_the_client() {
+    let mut client = ClientConnection::default();
+    client.connect(MS);
+    client.connection_mut().local_sequence = Sqn::new(40_000);
+    for sequence in 5..8 {
+        let mut datagram = Vec::new();
+        let header = Header { sequence: Sqn::new(sequence), ..Header::default() };
+        let update = empty_update(Sqn::new(9));
+        assert!(PackageWriter::new(&mut datagram, header, Body::Server { update: &update }).is_ok());
+        client.handle_datagram(MS * 2, &datagram);
+    }
+    let stats = client.connection().stats;
+    assert_eq!((stats.received, stats.implausible), (3, 0));
+    assert_eq!(client.replica_mut().time_order(), Sqn::ZERO, "no answer to what was asked");
+}
