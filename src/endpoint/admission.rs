@@ -37,8 +37,11 @@ const ANSWER_GAPS: [Duration; 4] = [
 const HELD_PER_ADDRESS: usize = 2048;
 /// Bytes of events held for all addresses together.
 const HELD_IN_ALL: usize = 4 * 1024 * 1024;
-/// This many acknowledgements of numbers never sent silence an address for [`EXPIRY`].
+/// This many acknowledgements of numbers never sent silence an address until [`EXPIRY`] after the first.
 const MAX_WRONG_ACKS: u8 = 8;
+/// How far the first number to an address lies at least ahead of what it acknowledges when it comes: what a
+/// server before us sent last may still be under way to it. The client takes a leap this long for a new server.
+pub(super) const LEAP: u16 = 1024;
 
 /// What is known of an address that has not proven itself.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ struct Stranger {
     /// What it acknowledged when it came: that of a server before us, no guess.
     initial_ack: Sqn,
     wrong_acks: u8,
+    /// When the first of them came.
+    wrong_since: Duration,
     window: ReceiveWindow,
     time_order: Sqn,
     hello: bool,
@@ -65,6 +70,11 @@ impl Stranger {
     /// Newest number sent to it.
     fn last(&self) -> Sqn {
         self.first.ahead(self.answers.saturating_sub(1))
+    }
+
+    /// Whether a server before us may have sent this number: no guess of ours, which lie further ahead.
+    fn is_left_over(&self, ack: Sqn) -> bool {
+        self.initial_ack != Sqn::ZERO && (0..i32::from(LEAP)).contains(&ack.since(self.initial_ack))
     }
 
     fn was_sent(&self, sequence: Sqn) -> bool {
@@ -123,13 +133,13 @@ impl Admission {
         let slot = self.slots.get_mut(index)?;
         let stranger = slot.as_mut()?;
         stranger.bytes_in += size as u64;
-        let recent = now.saturating_sub(stranger.heard) < EXPIRY;
         stranger.heard = now;
+        if now.saturating_sub(stranger.wrong_since) >= EXPIRY {
+            (stranger.wrong_acks, stranger.wrong_since) = (0, now);
+        }
         if stranger.wrong_acks >= MAX_WRONG_ACKS {
-            if recent {
-                return None;
-            }
-            stranger.wrong_acks = 0;
+            counters.silenced += 1;
+            return None;
         }
         let ack = package.header.ack;
         if stranger.was_sent(ack) {
@@ -142,7 +152,7 @@ impl Admission {
                 held: stranger.held,
             });
         }
-        if ack != Sqn::ZERO && ack != stranger.initial_ack {
+        if ack != Sqn::ZERO && !stranger.is_left_over(ack) {
             stranger.wrong_acks += 1;
             counters.wrong_acks += 1;
             return None;
@@ -194,6 +204,7 @@ impl Admission {
             bytes_out: 0,
             initial_ack: header.ack,
             wrong_acks: 0,
+            wrong_since: now,
             window: ReceiveWindow::default(),
             time_order: Sqn::ZERO,
             hello: false,
@@ -216,11 +227,11 @@ impl Admission {
 }
 
 /// The first number to send to an address: anywhere for one that acknowledges nothing, ahead of what it
-/// has received for one that does (an original client dies of a number far behind).
+/// has received for one that does (an original client dies of a number far behind), and by a leap.
 fn first_number(ack: Sqn, random: u64) -> Sqn {
     match ack {
         Sqn::ZERO => Sqn::new((random % 65_535 + 1) as u16),
-        ack => ack.ahead((random % 32_766 + 1) as u16),
+        ack => ack.ahead(LEAP + (random % u64::from(32_767 - LEAP)) as u16),
     }
 }
 
