@@ -30,8 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PATCHES = ROOT / "tests" / "mutants"
 COPY = ROOT / ".cache" / "mutants"
-# Not the project's own target folder: cargo names what it builds alike wherever a package lies, and would take
-# what was built from a mutant for a build of the project.
+# Not the project's own target folder: cargo names what it builds alike wherever a package lies, and would
+# take what was built from a mutant for a build of the project.
 TARGET = ROOT / ".cache" / "mutants-target"
 TIMEOUT = 300.0  # seconds a test may take; a mutant that makes it hang is caught, too
 # How pytest and cargo test name a test that failed.
