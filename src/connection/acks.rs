@@ -126,6 +126,12 @@ impl InFlight {
         if self.0.front()?.at <= before { self.0.pop_front() } else { None }
     }
 
+    /// Takes out one package, whatever becomes of it.
+    pub fn forget(&mut self, sequence: Sqn) -> Option<SentPackage> {
+        let index = self.0.iter().position(|package| package.sequence == sequence)?;
+        self.0.remove(index)
+    }
+
     /// When the oldest package was sent.
     pub fn oldest(&self) -> Option<Duration> {
         self.0.front().map(|package| package.at)

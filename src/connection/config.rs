@@ -19,6 +19,8 @@ pub struct Config {
     pub min_throttle_time: f64,
     /// Longest such time in seconds.
     pub max_throttle_time: f64,
+    /// Largest package to send, in bytes; at most what a package may ever have.
+    pub max_datagram: usize,
     /// How many events may wait in each direction.
     pub max_waiting_events: usize,
     /// How many bytes of events may wait in each direction.
@@ -35,6 +37,7 @@ impl Default for Config {
             latency_threshold: 0.25,
             min_throttle_time: 1.0,
             max_throttle_time: 60.0,
+            max_datagram: crate::wire::limits::MAX_DATAGRAM,
             max_waiting_events: 1024,
             max_waiting_bytes: 256 * 1024,
         }

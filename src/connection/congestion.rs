@@ -37,6 +37,8 @@ pub struct Congestion {
     pub last_quality_change: f64,
     /// When the present stretch of good quality began or was last rewarded.
     pub last_good_quality_milestone: f64,
+    /// Seconds between packages as somebody set them by hand, until the next change of speed.
+    pub set_interval: Option<f64>,
 }
 
 impl Congestion {
@@ -48,6 +50,7 @@ impl Congestion {
             throttle_time: config.min_throttle_time,
             last_quality_change: t,
             last_good_quality_milestone: t,
+            set_interval: None,
         }
     }
 
@@ -56,14 +59,14 @@ impl Congestion {
         match self.quality {
             Quality::Good if latency > config.latency_threshold => {
                 self.quality = Quality::Bad;
-                self.fast = false;
+                (self.fast, self.set_interval) = (false, None);
                 if t - self.last_quality_change < self.throttle_time {
                     self.throttle_time = (self.throttle_time * 2.0).min(config.max_throttle_time);
                 }
                 self.last_quality_change = t;
             }
             Quality::Good if t - self.last_good_quality_milestone > self.throttle_time => {
-                self.fast = true;
+                (self.fast, self.set_interval) = (true, None);
                 self.throttle_time = (self.throttle_time / 2.0).max(config.min_throttle_time);
                 self.last_good_quality_milestone = t;
             }

@@ -9,6 +9,7 @@ mod config;
 mod congestion;
 mod events;
 mod stats;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -220,7 +221,24 @@ impl Connection {
         max_events: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), WireError> {
-        let mut writer = PackageWriter::new(out, header, body)?;
+        let start = out.len();
+        PackageWriter::new(out, header, body)?;
+        self.fill_package(now, header.sequence, limit, max_events, out, start);
+        Ok(())
+    }
+
+    /// Appends up to `max_events` waiting events to the package that begins at `start` in `out`, as far as it
+    /// stays within `limit` bytes, and takes note that it goes out.
+    pub fn fill_package(
+        &mut self,
+        now: Duration,
+        sequence: Sqn,
+        limit: usize,
+        max_events: usize,
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let mut writer = PackageWriter::reopen(out, start);
         let mut callbacks = Vec::new();
         for _ in 0..max_events {
             let Some(next) = self.outgoing.pop_if(|event| writer.push_event(event, limit)) else { break };
@@ -229,9 +247,8 @@ impl Connection {
         }
         self.stats.sent += 1;
         self.stats.bytes_sent += writer.size() as u64;
-        self.local_sequence = header.sequence;
-        self.in_flight.push(SentPackage { sequence: header.sequence, at: now, callbacks });
-        Ok(())
+        self.local_sequence = sequence;
+        self.in_flight.push(SentPackage { sequence, at: now, callbacks });
     }
 
     /// Size in bytes of the first event that waits to be sent.
@@ -241,6 +258,19 @@ impl Connection {
 
     /// What became due by `now`: lost packages, the connection timeout, the congestion state.
     pub fn handle_timeout(&mut self, now: Duration) {
+        self.expire(now);
+        if now >= self.next_congestion_step {
+            let quality = self.congestion.quality;
+            self.congestion.step(&self.config, now.as_secs_f64(), self.latency);
+            self.next_congestion_step = now + Duration::from_secs_f64(self.config.min_throttle_time / 2.0);
+            if self.congestion.quality != quality {
+                self.happened.push_back(ConnectionEvent::Quality(self.congestion.quality));
+            }
+        }
+    }
+
+    /// What is lost by `now`: packages, and the other side when it was silent for too long.
+    pub fn expire(&mut self, now: Duration) {
         if let Some(before) = now.checked_sub(self.config.package_timeout) {
             while let Some(package) = self.in_flight.pop_sent_until(before) {
                 self.stats.lost += 1;
@@ -249,14 +279,6 @@ impl Connection {
         }
         if self.status == Status::Connected && self.silence(now) > self.config.timeout {
             self.set_status(Status::Disconnected);
-        }
-        if now >= self.next_congestion_step {
-            let quality = self.congestion.quality;
-            self.congestion.step(&self.config, now.as_secs_f64(), self.latency);
-            self.next_congestion_step = now + Duration::from_secs_f64(self.config.min_throttle_time / 2.0);
-            if self.congestion.quality != quality {
-                self.happened.push_back(ConnectionEvent::Quality(self.congestion.quality));
-            }
         }
     }
 
@@ -270,10 +292,8 @@ impl Connection {
     pub fn interval(&self, now: Duration) -> Duration {
         if self.last_heard.is_some() && self.silence(now) > SILENCE_BEFORE_DECAY {
             DECAYED_INTERVAL
-        } else if self.congestion.fast {
-            self.config.interval_good
         } else {
-            self.config.interval_bad
+            self.nominal_interval()
         }
     }
 
@@ -360,7 +380,7 @@ impl Connection {
         in_flight.acknowledge(header, |package| {
             let round_trip = now.saturating_sub(package.at);
             *newest = Some(round_trip);
-            *latency += LATENCY_GAIN * (round_trip.as_secs_f64() - *latency);
+            *latency = smoothed(*latency, round_trip.as_secs_f64());
             stats.acknowledged += 1;
             happened.extend(package.callbacks.into_iter().map(ConnectionEvent::Acknowledged));
         });
@@ -371,4 +391,9 @@ impl Connection {
             self.happened.extend(package.callbacks.into_iter().map(ConnectionEvent::TimedOut));
         }
     }
+}
+
+/// The smoothed round trip time after a new one.
+fn smoothed(latency: f64, round_trip: f64) -> f64 {
+    latency + LATENCY_GAIN * (round_trip - latency)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{CLIENT_PREFIX, HELLO, MAX_CLIENT_EVENT, SHUTDOWN, datagram_limit, events_per_package};
+use super::{CLIENT_PREFIX, HELLO, MAX_CLIENT_EVENT, SHUTDOWN, datagram_limit, events_per_package, largest_event};
 use crate::{
     connection::{CallbackId, Config, Connection, DispatchError, Receipt, Status},
     state::Replica,
@@ -157,7 +157,8 @@ impl ClientConnection {
 
     /// Queues a msgpacked event of at most [`MAX_CLIENT_EVENT`] bytes.
     pub fn dispatch(&mut self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
-        self.connection.dispatch(event, callback, MAX_CLIENT_EVENT)?;
+        let largest = largest_event(&self.connection.config, MAX_CLIENT_EVENT);
+        self.connection.dispatch(event, callback, largest)?;
         if self.phase == Phase::Closed {
             self.connection.abandon_events();
         }
@@ -228,6 +229,17 @@ impl ClientConnection {
         {
             self.connection.stats.malformed += 1;
         }
+    }
+
+    /// Takes in a package that somebody else received, by hand: every one of a new number counts.
+    pub fn receive_by_hand(&mut self, now: Duration, package: &Package<'_>) -> Receipt {
+        let receipt = self.connection.receive(now, package);
+        if let (Receipt::Newest | Receipt::Older, Body::Server { update }) = (receipt, package.body)
+            && self.replica.apply(update).is_err()
+        {
+            self.connection.stats.malformed += 1;
+        }
+        receipt
     }
 
     /// What became due by `now`.
@@ -307,7 +319,11 @@ impl ClientConnection {
         if header.ack == Sqn::ZERO {
             header.ack_bitfield = HELLO;
         }
-        let limit = datagram_limit(CLIENT_PREFIX, self.connection.next_event_size());
+        let limit = datagram_limit(
+            &self.connection.config,
+            CLIENT_PREFIX,
+            self.connection.next_event_size(),
+        );
         let body = Body::Client { time_order: self.replica.time_order() };
         let events = events_per_package(self.server_is_ours);
         let written = self.connection.write_package_with(now, header, body, limit, events, out).is_ok();

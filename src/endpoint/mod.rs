@@ -19,6 +19,8 @@ pub use counters::Counters;
 pub use peer::{Peer, ServerConnection};
 pub use server::{ServerConfig, ServerEndpoint, ServerEvent};
 
+use crate::connection::Config;
+
 /// The acknowledgement bits by which two peers of this implementation know each other; the last byte is
 /// the version of what they may then do.
 ///
@@ -42,12 +44,17 @@ pub const MAX_CLIENT_EVENT: usize = crate::wire::limits::MAX_DATAGRAM - CLIENT_P
 /// Largest msgpacked event a server can send, in bytes: beside it stands an update of its time order alone.
 pub const MAX_SERVER_EVENT: usize = crate::wire::limits::MAX_DATAGRAM - SERVER_PREFIX - 15 - 2;
 
+/// What an event may have in a connection with smaller packages than usual, where it may usually have `largest`.
+pub(crate) fn largest_event(config: &Config, largest: usize) -> usize {
+    largest.saturating_sub(crate::wire::limits::MAX_DATAGRAM.saturating_sub(config.max_datagram))
+}
+
 /// The largest datagram to send, given what is in it without events and the first event that waits.
 /// Events fill a package to its target size; only an event that cannot be split may go beyond.
-fn datagram_limit(without_events: usize, first_event: Option<usize>) -> usize {
+fn datagram_limit(config: &Config, without_events: usize, first_event: Option<usize>) -> usize {
     use crate::wire::limits::{MAX_DATAGRAM, TARGET_DATAGRAM};
     let needed = without_events + first_event.map_or(0, |size| 2 + size);
-    needed.clamp(TARGET_DATAGRAM, MAX_DATAGRAM)
+    needed.max(TARGET_DATAGRAM).min(config.max_datagram.min(MAX_DATAGRAM))
 }
 
 /// How many events a package to a peer may have: an original sends five, and reads any number.

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::{HELLO, MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
+use super::{
+    HELLO, MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package,
+    largest_event,
+};
 use crate::{
     connection::{Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
     state::{PeerKind, Store, View},
@@ -50,6 +53,8 @@ pub struct ServerConnection {
     connection: Connection,
     /// `None` while no server drives this connection.
     view: Option<View>,
+    /// Somebody steps this connection; no server does.
+    by_hand: bool,
     hello: bool,
     /// Packages acknowledged and bytes sent when the session began.
     begun_at: (u64, u64),
@@ -85,6 +90,7 @@ impl ServerConnection {
             last_client_time_order,
             connection: Connection::new(config),
             view: None,
+            by_hand: false,
             hello: false,
             begun_at: (0, 0),
             state_gave_way: false,
@@ -112,8 +118,9 @@ impl ServerConnection {
     ///
     /// For a client that has gone, `callback` hears of a timeout at once.
     pub fn dispatch(&mut self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
-        self.connection.dispatch(event, callback, MAX_SERVER_EVENT)?;
-        if self.view.is_some() && self.connection.status() == Status::Disconnected {
+        let largest = largest_event(&self.connection.config, MAX_SERVER_EVENT);
+        self.connection.dispatch(event, callback, largest)?;
+        if self.view.is_some() && !self.by_hand && self.connection.status() == Status::Disconnected {
             self.connection.abandon_events();
         }
         Ok(())
@@ -218,33 +225,63 @@ impl ServerConnection {
         scratch: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) {
-        scratch.clear();
         let early = self.is_early();
+        scratch.clear();
+        self.write_update(now, store, early, scratch);
+        if scratch.is_empty() {
+            return;
+        }
+        let event = self.connection.next_event_size();
+        let limit = datagram_limit(&self.connection.config, SERVER_PREFIX + scratch.len(), event);
+        let body = Body::Server { update: scratch };
+        let events = if early { 0 } else { events_per_package(self.hello) };
+        if self.connection.write_package(now, body, limit, events, out).is_err() {
+            self.connection.stats.queue_full += 1;
+        }
+    }
+
+    /// Takes in a package that somebody else received, by hand.
+    pub fn receive_by_hand(&mut self, now: Duration, package: &Package<'_>) -> Receipt {
+        self.by_hand = true;
+        let receipt = self.connection.receive(now, package);
+        if let (Receipt::Newest, Body::Client { time_order }) = (receipt, package.body) {
+            self.last_client_time_order = time_order;
+        }
+        receipt
+    }
+
+    /// Appends to `out` the update for the next package that somebody else sends, by hand.
+    pub fn update_by_hand(&mut self, now: Duration, store: &mut Store, out: &mut Vec<u8>) {
+        self.by_hand = true;
+        let reported = self.last_client_time_order;
+        let fresh = || View::new(store, PeerKind::Original).starting_from(reported);
+        self.view.get_or_insert_with(fresh).report(reported, store);
+        self.write_update(now, store, false, out);
+    }
+
+    /// Appends the next update to `scratch`; nothing where there is no view.
+    fn write_update(&mut self, now: Duration, store: &mut Store, early: bool, scratch: &mut Vec<u8>) {
         let Some(view) = &mut self.view else { return };
+        let largest = self.connection.config.max_datagram.min(MAX_DATAGRAM);
+        let target = TARGET_DATAGRAM.min(largest);
         let event = self.connection.next_event_size();
         let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
         // The first event has precedence, but not twice in a row: events without end must not starve the state.
         let budget = if self.state_gave_way {
-            Some(TARGET_DATAGRAM - SERVER_PREFIX)
+            target.checked_sub(SERVER_PREFIX)
         } else {
-            TARGET_DATAGRAM.checked_sub(taken).filter(|budget| *budget >= MIN_STATE_BUDGET)
+            target.checked_sub(taken).filter(|budget| *budget >= MIN_STATE_BUDGET)
         };
         let budget = budget.filter(|_| !early);
         if let Some(budget) = budget {
             view.write_update(store, now, budget, scratch);
         }
-        let fits = event.is_none() || taken + scratch.len() <= MAX_DATAGRAM || self.state_gave_way;
+        let fits = event.is_none() || taken + scratch.len() <= largest || self.state_gave_way;
         self.state_gave_way = !early && (budget.is_none() || !fits);
         if budget.is_none() || !fits {
             // What has no room beside the event, a value that cannot be split perhaps, comes with the next package.
             scratch.clear();
             view.empty_update(scratch);
-        }
-        let limit = datagram_limit(SERVER_PREFIX + scratch.len(), event);
-        let body = Body::Server { update: scratch };
-        let events = if early { 0 } else { events_per_package(self.hello) };
-        if self.connection.write_package(now, body, limit, events, out).is_err() {
-            self.connection.stats.queue_full += 1;
         }
     }
 

@@ -131,6 +131,11 @@ impl<'b> PackageWriter<'b> {
         Ok(Self { out, start })
     }
 
+    /// Goes on with the package that begins at `start` in `out`.
+    pub fn reopen(out: &'b mut Vec<u8>, start: usize) -> Self {
+        Self { out, start }
+    }
+
     /// Appends a msgpacked event if the datagram stays within `limit` bytes; says whether it did.
     pub fn push_event(&mut self, event: &[u8], limit: usize) -> bool {
         let Ok(length) = u16::try_from(event.len()) else { return false };
