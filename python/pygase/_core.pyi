@@ -26,6 +26,7 @@ __all__ = [
     "Connection",
     "Header",
     "Inbox",
+    "Load",
     "Package",
     "PeerHandle",
     "ServerConnection",
@@ -201,3 +202,21 @@ class TickTimer:
     def overruns(self) -> int: ...
     def wait(self) -> float | None: ...
     def stop(self) -> None: ...
+
+@final
+class Load:
+    def __new__(
+        cls,
+        hostname: str,
+        port: int,
+        clients: int,
+        seconds: float,
+        ramp: float,
+        event: bytes | None = None,
+        event_rate: float = 0.0,
+        anywhere: bool = False,
+    ) -> Load: ...
+    @property
+    def over(self) -> bool: ...
+    def stop(self) -> None: ...
+    def report(self) -> dict[str, Any]: ...

@@ -115,7 +115,7 @@ impl ServerConnection {
         self.view = Some(View::new(store, kind).starting_from(time_order));
     }
 
-    /// Whether a package can be part of this session, judged by its header.
+    /// Whether a package can be part of the session, judged by its header.
     pub(super) fn belongs(&mut self, now: Duration, package: &Package<'_>) -> Belongs {
         let header = &package.header;
         let local = self.connection.local_sequence;
@@ -149,7 +149,7 @@ impl ServerConnection {
         self.begin(now, proven, time_order, store);
     }
 
-    /// Takes in a package of this session.
+    /// Takes in a package of the session.
     pub(super) fn receive(&mut self, now: Duration, package: &Package<'_>, store: &Store) {
         let receipt = self.connection.receive(now, package);
         let Body::Client { time_order } = package.body else { return };
