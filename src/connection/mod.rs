@@ -67,6 +67,8 @@ pub enum Receipt {
     Newest,
     /// Accepted, but a newer one came before.
     Older,
+    /// The other side is there and knows what arrived, but nobody takes the events: counts as never received.
+    Refused,
     /// Dropped and counted.
     Dropped,
 }
@@ -183,7 +185,7 @@ impl Connection {
         self.acknowledge(now, package.header);
         if !self.incoming.admit(&self.config, package.events().map(<[u8]>::len)) {
             self.stats.queue_full += 1;
-            return Receipt::Dropped;
+            return Receipt::Refused;
         }
         let arrival = self.received.receive(package.header.sequence);
         self.stats.received += 1;

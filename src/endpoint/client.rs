@@ -17,6 +17,9 @@ const EAGER: Duration = Duration::from_secs(5);
 const SLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// After this long without a package the game state is asked for as a whole.
 const RESYNC_AFTER: Duration = Duration::from_secs(1);
+/// A server whose numbers leap this far has not sent what lies between: another one has taken its place, and what
+/// our copy of the state has may be gone there.
+const LEAP: i32 = super::admission::LEAP as i32;
 /// This many packages after the state was asked for as a whole, nothing made before can still arrive.
 const STRAGGLERS: i32 = 1000;
 /// Time between packages to a server that was lost.
@@ -181,7 +184,8 @@ impl ClientConnection {
             }
         };
         let first = self.connection.received.newest == Sqn::ZERO;
-        if package.header.ack.newer_than(self.connection.local_sequence) {
+        let ack = package.header.ack;
+        if ack != Sqn::ZERO && ack.newer_than(self.connection.local_sequence) {
             if !first {
                 stats.implausible += 1;
                 return;
@@ -193,8 +197,10 @@ impl ClientConnection {
             self.server_is_ours = true;
             package.header.ack_bitfield = 0;
         }
-        let away = self.connection.silence(now) > RESYNC_AFTER;
-        if self.connection.receive(now, &package) == Receipt::Dropped {
+        let leap = package.header.sequence.since(self.connection.received.newest);
+        let away = self.connection.silence(now) > RESYNC_AFTER || !first && leap >= LEAP;
+        let receipt = self.connection.receive(now, &package);
+        if receipt == Receipt::Dropped {
             return;
         }
         self.probes = 0;
@@ -205,9 +211,12 @@ impl ClientConnection {
             // What we send next proves our address or asks for the state: the sooner, the sooner it comes.
             self.next_send = now;
         }
+        if receipt == Receipt::Refused {
+            return;
+        }
         if let Some(asked_after) = self.asked_after {
             let since = package.header.ack.since(asked_after);
-            if since <= 0 {
+            if package.header.ack == Sqn::ZERO || since <= 0 {
                 return;
             }
             if since > STRAGGLERS {
