@@ -14,7 +14,8 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pygase import _core
@@ -34,6 +35,10 @@ SLICE = 0.005
 MEMORY = 1024
 #: Seconds that coroutines of the game may go on after the end of a server or client.
 GRACE = 1.0
+#: Notices that make a client known.
+ARRIVALS = (_core.NOTICE_CONNECTED, _core.NOTICE_HOST)
+#: Seconds that a thread waits for another one that looks at the notices at the same time.
+PATIENCE = 0.1
 #: Seconds between two reports of the same kind of error.
 REPORT_INTERVAL = 10.0
 
@@ -202,6 +207,9 @@ class Pump:
         self._ring: Callable[[], None] = self.inbox.wake
         self._tasks: Tasks | None = None
         self._due: float | None = None
+        self._take_lock = threading.Lock()
+        self._taker: int | None = None
+        self._left: deque[tuple[int, int, Any]] = deque()
 
     def take(self, kind: int, tag: int, payload: Any) -> None:
         """Act on one notice.
@@ -338,9 +346,39 @@ class Pump:
 
         return handle
 
+    def take_arrivals(self) -> None:
+        """Act on notices about new clients now; any thread may call it, and `run` takes the other notices."""
+        if not self.inbox.pending or self._taker == threading.get_ident():
+            return
+        with self._taking(PATIENCE) as is_mine:
+            if is_mine:
+                for notice in self.inbox.take():
+                    if notice[0] in ARRIVALS:
+                        self.take(*notice)
+                    else:
+                        self._left.append(notice)
+                self.inbox.wake()
+
     def _take_all(self) -> None:
-        for notice in self.inbox.take():
-            self.take(*notice)
+        with self._taking():
+            notices = [*self._left, *self.inbox.take()]
+            self._left.clear()
+            for notice in notices:
+                self.take(*notice)
+
+    @contextmanager
+    def _taking(self, patience: float = -1) -> Iterator[bool]:
+        """Keep other threads from taking notices; says whether they could be kept."""
+        is_mine = self._take_lock.acquire(timeout=patience)
+        if not is_mine:
+            yield False
+            return
+        self._taker = threading.get_ident()
+        try:
+            yield True
+        finally:
+            self._taker = None
+            self._take_lock.release()
 
     def _lane_ready(self, lane: Lane) -> None:
         self._ready.append(lane)
