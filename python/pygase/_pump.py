@@ -335,7 +335,7 @@ class Pump:
             event.handler_args, event.handler_kwargs = args, kwargs
             handlers, wire = connection.event_handler, connection.event_wire
             handled = handlers is not None and handlers.has_event_type(event_type)
-            wired = wire is not None and getattr(wire, "_knows", _knows_all)(event_type)
+            wired = wire is not None and getattr(wire, "_knows", knows_all)(event_type)
             if wired:
                 return _both(handlers, wire, event) if handled else wire._push_event(event)
             if handled:
@@ -407,5 +407,5 @@ async def _both(handlers: Any, wire: Any, event: Event) -> None:
             await settled(pushed)
 
 
-def _knows_all(event_type: str) -> bool:
+def knows_all(event_type: str) -> bool:
     return True

@@ -15,13 +15,14 @@ from enum import IntEnum
 from typing import Any
 
 from pygase import _core
-from pygase._core import ClientPackage, Connection, Header, Package, ServerPackage
+from pygase._core import ClientPackage, Header, Package, ServerPackage
 from pygase._dual import dual
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
 from pygase._pump import Pump
+from pygase._steps import Steps
 from pygase._store import StoreWatch
 from pygase.event import Event  # noqa: F401, games may take it from here, too
-from pygase.gamestate import GameState, GameStateUpdate  # noqa: F401
+from pygase.gamestate import GameState, GameStateUpdate
 from pygase.utils import Comparable, LockedResource, LockedRessource, NamedEnum, Sqn, logger  # noqa: F401
 
 __all__ = [
@@ -55,6 +56,16 @@ class ConnectionStatus(NamedEnum, IntEnum):
 for _member in ConnectionStatus:
     ConnectionStatus.register(_member.name.capitalize())
 del _member
+
+
+class Connection(Steps, _core.Connection):
+    """A connection to another side: events with callbacks, acknowledgements, round trip time.
+
+    Args:
+        remote_address: Hostname and port of the other side.
+        event_handler: Object with `has_event_type` and `handle`, usually a `UniversalEventHandler`.
+        event_wire: Object with `_push_event` that gets the events as well.
+    """
 
 
 class _Replica(LockedResource[GameState]):
@@ -95,7 +106,7 @@ class _Replica(LockedResource[GameState]):
             GameState._apply(self._resource, time_order, changes, afresh=fresh)
 
 
-class ClientConnection(_core.ClientConnection):
+class ClientConnection(_core.ClientConnection, Connection):
     """The client's side of a connection to a server.
 
     Args:
@@ -135,6 +146,10 @@ class ClientConnection(_core.ClientConnection):
         """Return the counters of this connection by name."""
         return _with_user_counters(self, super().stats())
 
+    def _create_next_package(self) -> ClientPackage:
+        """Return a package without events that says what has been received, game state included."""
+        return ClientPackage(self._header(), self._time_order())
+
     @property
     def _is_open(self) -> bool:
         return self._session is not None and not self._session.done.is_set()
@@ -150,7 +165,7 @@ class ClientConnection(_core.ClientConnection):
         return self._session
 
 
-class ServerConnection(_core.ServerConnection):
+class ServerConnection(_core.ServerConnection, Connection):
     """The server's side of a connection to a client.
 
     Args:
@@ -160,6 +175,8 @@ class ServerConnection(_core.ServerConnection):
         last_client_time_order: Number of the newest update the client has.
         event_wire: Object with `_push_event` that gets the events as well, usually a `GameStateMachine`.
     """
+
+    _watch: StoreWatch | None = None
 
     @classmethod
     async def loop(cls, hostname: str, port: int, server: Any, event_wire: Any) -> None:
@@ -180,6 +197,13 @@ class ServerConnection(_core.ServerConnection):
     def stats(self) -> dict[str, Any]:
         """Return the counters of this connection by name."""
         return _with_user_counters(self, super().stats())
+
+    def _create_next_package(self) -> ServerPackage:
+        """Return a package without events that says what has been received and what the client lacks."""
+        watch = self._watch = self._watch or StoreWatch(self.game_state_store)
+        watch.look_soon()
+        watch.look()
+        return ServerPackage(self._header(), GameStateUpdate.from_bytes(self._next_update(watch.mirror)))
 
 
 class ClientSession(Pump):

@@ -19,7 +19,8 @@ impl Connection {
     /// Time between packages by quality alone.
     pub fn nominal_interval(&self) -> Duration {
         let set = self.congestion.set_interval.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let by_speed = if self.congestion.fast { self.config.interval_good } else { self.config.interval_bad };
+        let by_speed =
+            if self.congestion.fast { self.config.interval_good } else { self.config.interval_bad };
         set.unwrap_or(by_speed)
     }
 

@@ -2,7 +2,9 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{CLIENT_PREFIX, HELLO, MAX_CLIENT_EVENT, SHUTDOWN, datagram_limit, events_per_package, largest_event};
+use super::{
+    CLIENT_PREFIX, HELLO, MAX_CLIENT_EVENT, SHUTDOWN, datagram_limit, events_per_package, largest_event,
+};
 use crate::{
     connection::{CallbackId, Config, Connection, DispatchError, Receipt, Status},
     state::Replica,
@@ -319,11 +321,7 @@ impl ClientConnection {
         if header.ack == Sqn::ZERO {
             header.ack_bitfield = HELLO;
         }
-        let limit = datagram_limit(
-            &self.connection.config,
-            CLIENT_PREFIX,
-            self.connection.next_event_size(),
-        );
+        let limit = datagram_limit(&self.connection.config, CLIENT_PREFIX, self.connection.next_event_size());
         let body = Body::Client { time_order: self.replica.time_order() };
         let events = events_per_package(self.server_is_ours);
         let written = self.connection.write_package_with(now, header, body, limit, events, out).is_ok();

@@ -3,23 +3,33 @@
 //! Attributes read and write the machine that the net layer steps; callbacks are numbers there and
 //! functions here. The lock of a connection is never held while Python code runs.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use pyo3::{
     PyTraverseError, PyVisit,
     exceptions::{PyOverflowError, PyTypeError, PyValueError},
     prelude::*,
-    types::{PyDict, PyTuple},
+    types::{PyBytes, PyDict, PyList, PyTuple},
 };
 
-use super::{codec, server::PyPeerHandle, shim};
+use super::{
+    codec,
+    package::Package,
+    server::PyPeerHandle,
+    shim,
+    steps::{self, HandClock, Owner},
+    store::PyStore,
+};
 use crate::{
     ClientConnection, Connection, ServerConnection,
-    connection::{CallbackId, Config, DispatchError, Quality, Status},
-    endpoint::{MAX_PLAIN_EVENT, Peer},
+    connection::{CallbackId, Config, DispatchError, Status},
+    endpoint::{MAX_PLAIN_EVENT, Peer, largest_event},
     wire::Sqn,
 };
 
@@ -40,6 +50,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct PyConnection {
     core: Mutex<Core>,
     next_callback: AtomicU64,
+    owner: Owner,
+    clock: Mutex<HandClock>,
     /// The pairs of functions of which one will be called, by the number that stands for them. Always
     /// there; an `Option` because `CPython` 3.11 and 3.12 make the instance dict, and may collect garbage at
     /// it, between allocating an object and `PyO3` filling it in: until then this has to read as None.
@@ -49,7 +61,13 @@ pub(super) struct PyConnection {
 impl PyConnection {
     fn with_core(py: Python<'_>, core: Core) -> Self {
         let callbacks = Some(PyDict::new(py).unbind());
-        Self { core: Mutex::new(core), next_callback: AtomicU64::new(1), callbacks }
+        Self {
+            core: Mutex::new(core),
+            next_callback: AtomicU64::new(1),
+            owner: Owner::default(),
+            clock: Mutex::default(),
+            callbacks,
+        }
     }
 
     pub(super) fn core(&self) -> Core {
@@ -58,11 +76,13 @@ impl PyConnection {
 
     /// Runs `act` on what every kind of connection shares.
     fn with<R>(&self, act: impl FnOnce(&mut Connection) -> R) -> R {
-        match self.core() {
-            Core::Plain(connection) => act(&mut lock(&connection)),
-            Core::Client(connection) => act(lock(&connection).connection_mut()),
-            Core::Server(peer) => act(peer.lock().connection_mut()),
-        }
+        steps::with(&self.core(), act)
+    }
+
+    /// The machine, to be stepped at the time that Python's clock says.
+    fn stepped(&self, time: f64) -> PyResult<(Core, Duration)> {
+        self.owner.claim_for_steps()?;
+        Ok((self.core(), lock(&self.clock).at(time)))
     }
 
     fn callbacks<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyDict>> {
@@ -71,7 +91,11 @@ impl PyConnection {
 
     fn dispatch(&self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
         match self.core() {
-            Core::Plain(connection) => lock(&connection).dispatch(event, callback, MAX_PLAIN_EVENT),
+            Core::Plain(connection) => {
+                let mut connection = lock(&connection);
+                let largest = largest_event(&connection.config, MAX_PLAIN_EVENT);
+                connection.dispatch(event, callback, largest)
+            }
             Core::Client(connection) => lock(&connection).dispatch(event, callback),
             Core::Server(peer) => peer.lock().dispatch(event, callback),
         }
@@ -103,7 +127,11 @@ impl PyConnection {
     ) -> PyResult<()> {
         slf.setattr("remote_address", remote_address)?;
         slf.setattr("event_handler", event_handler)?;
-        slf.setattr("event_wire", event_wire)
+        slf.setattr("event_wire", event_wire)?;
+        let this = slf.get();
+        let config = steps::config_of(slf.as_any(), &this.core())?;
+        this.with(|connection| connection.configure(config));
+        Ok(())
     }
 
     #[getter]
@@ -175,13 +203,92 @@ impl PyConnection {
 
     #[setter]
     fn set_quality(&self, value: &str) -> PyResult<()> {
-        let quality = match value {
-            "good" => Quality::Good,
-            "bad" => Quality::Bad,
-            other => return Err(PyValueError::new_err(format!("quality is 'good' or 'bad', not {other:?}"))),
-        };
+        let quality = steps::parse_quality(value)
+            .ok_or_else(|| PyValueError::new_err(format!("quality is 'good' or 'bad', not {value:?}")))?;
         self.with(|connection| connection.congestion.quality = quality);
         Ok(())
+    }
+
+    /// Seconds between packages at the present quality.
+    #[getter(_package_interval)]
+    fn package_interval(&self) -> f64 {
+        self.with(|connection| connection.nominal_interval()).as_secs_f64()
+    }
+
+    #[setter(_package_interval)]
+    fn set_package_interval(&self, seconds: f64) {
+        self.with(|connection| connection.congestion.set_interval = Some(seconds));
+    }
+
+    /// Takes note of a received sequence number. DuplicateSequenceError if it came before.
+    fn _update_remote_info(&self, received_sequence: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.owner.claim_for_steps()?;
+        let sequence = shim::from_sqn(received_sequence)?;
+        let arrival = self.with(|connection| connection.note_received(sequence));
+        steps::refuse_duplicate(received_sequence.py(), arrival)
+    }
+
+    /// Takes a round trip time in seconds into the latency.
+    fn _update_latency(&self, rtt: f64) -> PyResult<()> {
+        self.owner.claim_for_steps()?;
+        self.with(|connection| connection.note_round_trip(rtt));
+        Ok(())
+    }
+
+    /// Looks at the latency at time `t`, in seconds, and sets quality and package interval. `state` has the keys
+    /// 'throttle_time', 'last_quality_change' and 'last_good_quality_milestone', and is changed in place.
+    fn _throttling_state_machine(&self, t: f64, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.owner.claim_for_steps()?;
+        steps::throttle(&self.core(), t, state)
+    }
+
+    /// Takes in a package at `time`; gives the callback ids of events whose fate is known, and whether they
+    /// arrived.
+    fn _step_receive<'py>(&self, package: &Bound<'py, Package>, time: f64) -> PyResult<Bound<'py, PyList>> {
+        let (core, now) = self.stepped(time)?;
+        steps::receive(&core, package, now)
+    }
+
+    /// Counts one package on.
+    fn _step_sequence(&self) -> PyResult<()> {
+        self.owner.claim_for_steps()?;
+        self.with(|connection| connection.local_sequence = connection.local_sequence.next());
+        Ok(())
+    }
+
+    /// The datagram of a package that goes out at `time`, with events that waited; and the same as
+    /// `_step_receive` about what is lost by then.
+    fn _step_send<'py>(
+        &self,
+        package: &Bound<'py, Package>,
+        time: f64,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyList>)> {
+        let (core, now) = self.stepped(time)?;
+        let datagram = steps::send(&core, package, now)?;
+        Ok((PyBytes::new(package.py(), &datagram), steps::outcomes(package.py(), &core, now)?))
+    }
+
+    /// The next event that came in, or None.
+    fn _step_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.owner.claim_for_steps()?;
+        steps::next_event(py, &self.core())
+    }
+
+    /// Whether an event that came in waits for its handler, and whether one waits to be sent.
+    fn _waiting(&self) -> (bool, bool) {
+        self.with(|connection| (connection.has_incoming(), connection.next_event_size().is_some()))
+    }
+
+    /// Packages in flight: time of sending by sequence number.
+    fn _in_flight<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        steps::in_flight(py, &self.core())
+    }
+
+    /// Claims that a package was sent at a time; forgets one without.
+    #[pyo3(signature = (sequence, time=None))]
+    fn _set_in_flight(&self, sequence: &Bound<'_, PyAny>, time: Option<f64>) -> PyResult<()> {
+        self.owner.claim_for_steps()?;
+        steps::set_in_flight(&self.core(), shim::from_sqn(sequence)?, time)
     }
 
     /// Send an event with the next package that has room for it.
@@ -284,6 +391,15 @@ impl PyClientConnection {
         PyConnection::__init__(slf.as_super(), remote_address, event_handler, None)
     }
 
+    /// The newest time order of the game state that came in.
+    fn _time_order<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let time_order = match slf.as_super().get().core() {
+            Core::Client(connection) => lock(&connection).replica_mut().time_order(),
+            Core::Plain(_) | Core::Server(_) => Sqn::ZERO,
+        };
+        shim::to_sqn(slf.py(), time_order)
+    }
+
     /// What changed in the game state since the last call, or None: whether to forget what was there
     /// before, the time order, and a dict to merge.
     fn _pull_state<'py>(
@@ -342,14 +458,31 @@ impl PyServerConnection {
     }
 
     /// Makes this the object of a client that a running server knows.
-    fn _attach(slf: &Bound<'_, Self>, handle: &PyPeerHandle) {
-        *lock(&slf.as_super().get().core) = Core::Server(Arc::clone(&handle.0));
+    fn _attach(slf: &Bound<'_, Self>, handle: &PyPeerHandle) -> PyResult<()> {
+        let this = slf.as_super().get();
+        let config = this.with(|connection| connection.config);
+        *lock(&this.core) = Core::Server(Arc::clone(&handle.0));
+        this.with(|connection| connection.configure(config));
+        this.owner.claim_for_net()
     }
+
+    /// The msgpacked update for the next package.
+    fn _next_update<'py>(slf: &Bound<'py, Self>, store: &PyStore) -> PyResult<Bound<'py, PyBytes>> {
+        let this = slf.as_super().get();
+        this.owner.claim_for_steps()?;
+        Ok(PyBytes::new(slf.py(), &steps::next_update(&this.core(), store)))
+    }
+}
+
+/// The machine, to be driven by the network.
+fn net_core(connection: &PyConnection) -> PyResult<Core> {
+    connection.owner.claim_for_net()?;
+    Ok(connection.core())
 }
 
 /// The peers behind Python's connection objects.
 pub(super) fn peers(connections: Vec<Bound<'_, PyServerConnection>>) -> PyResult<Vec<Arc<Peer>>> {
-    let peer = |connection: Bound<'_, PyServerConnection>| match connection.as_super().get().core() {
+    let peer = |connection: Bound<'_, PyServerConnection>| match net_core(connection.as_super().get())? {
         Core::Server(peer) => Ok(peer),
         Core::Plain(_) | Core::Client(_) => Err(PyTypeError::new_err("not the connection of a server")),
     };
@@ -358,7 +491,7 @@ pub(super) fn peers(connections: Vec<Bound<'_, PyServerConnection>>) -> PyResult
 
 /// The machine behind Python's client connection.
 pub(super) fn client(connection: &Bound<'_, PyClientConnection>) -> PyResult<Arc<Mutex<ClientConnection>>> {
-    match connection.as_super().get().core() {
+    match net_core(connection.as_super().get())? {
         Core::Client(connection) => Ok(connection),
         Core::Plain(_) | Core::Server(_) => Err(PyTypeError::new_err("not the connection of a client")),
     }

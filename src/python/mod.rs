@@ -13,6 +13,7 @@ pub(crate) mod package;
 mod server;
 pub(crate) mod shim;
 pub(crate) mod sqn;
+mod steps;
 mod store;
 
 use pyo3::prelude::*;

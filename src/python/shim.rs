@@ -24,6 +24,8 @@ classes! {
     decode_error = "pygase._errors", "DecodeError";
     /// The exception for datagrams that are none of PyGaSe's.
     protocol_id_mismatch_error = "pygase._errors", "ProtocolIDMismatchError";
+    /// The exception for a package that came before.
+    duplicate_sequence_error = "pygase._errors", "DuplicateSequenceError";
     /// `pygase.event.Event`.
     event_class = "pygase.event", "Event";
     /// The exception for hostnames that cannot be resolved, as Python's own sockets raise it.

@@ -7,4 +7,4 @@ mod header;
 mod packages;
 
 pub(crate) use header::Header;
-pub(crate) use packages::{ClientPackage, Package, ServerPackage};
+pub(crate) use packages::{ClientPackage, Package, ServerPackage, build, max_size};

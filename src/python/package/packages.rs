@@ -72,7 +72,7 @@ impl Package {
 
     /// The header.
     #[getter]
-    fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Header>> {
+    pub(crate) fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Header>> {
         let header = self.header.lock().unwrap_or_else(PoisonError::into_inner);
         let header = header.as_ref().map(|header| header.bind(py).clone());
         header.ok_or_else(|| PyAttributeError::new_err("the package was not given a header"))
@@ -88,7 +88,7 @@ impl Package {
 
     /// The events, in a list of their own.
     #[getter]
-    fn events<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
+    pub(crate) fn events<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
         let events = self.events.bind(py);
         events.get_slice(0, events.len())
     }
@@ -338,7 +338,7 @@ fn arguments<'py>(package: &Bound<'py, Package>) -> PyResult<Bound<'py, PyTuple>
 }
 
 /// The datagram of a package of any kind.
-fn build(package: &Bound<'_, Package>) -> PyResult<Vec<u8>> {
+pub(crate) fn build(package: &Bound<'_, Package>) -> PyResult<Vec<u8>> {
     let (py, this) = (package.py(), package.get());
     let most = max_size(package)?;
     let refuse = || {
@@ -376,7 +376,8 @@ fn bytes_in<'py>(sendable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> 
     Ok(sendable.call_method0("to_bytes")?.cast_into()?)
 }
 
-fn max_size(package: &Bound<'_, Package>) -> PyResult<usize> {
+/// The largest datagram of a package of this class.
+pub(crate) fn max_size(package: &Bound<'_, Package>) -> PyResult<usize> {
     package.getattr("_max_size")?.extract()
 }
 
