@@ -181,7 +181,7 @@ class TestValues:
             server.game_state_store.push_update(
                 GameStateUpdate(2, players={"map": "x" * 5000, "name": "ada"})
             )
-        client.wait_until(lambda state: state.players.get("name") == "ada", timeout=10.0)
+        client.wait_until(lambda state: getattr(state, "players", {}).get("name") == "ada", timeout=10.0)
         with client.access_game_state() as state:
             assert "map" not in state.players
         # Reported once.
