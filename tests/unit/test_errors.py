@@ -35,6 +35,7 @@ def live(serve, wait_for):
     client = pygase.Client()
     client.thread = client.connect_in_thread(server.port)
     wait_for(lambda: client.connection is not None and client.connection.status == 1 and server.connections)
+    client.try_to(lambda state: state.players, timeout=10.0)
     yield server, client
     if client.thread.is_alive():
         client.disconnect()
@@ -181,7 +182,7 @@ class TestValues:
             server.game_state_store.push_update(
                 GameStateUpdate(2, players={"map": "x" * 5000, "name": "ada"})
             )
-        client.wait_until(lambda state: getattr(state, "players", {}).get("name") == "ada", timeout=10.0)
+        client.wait_until(lambda state: state.players.get("name") == "ada", timeout=10.0)
         with client.access_game_state() as state:
             assert "map" not in state.players
         # Reported once.
