@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pygase
-from pygase.connection import ConnectionStatus, ServerConnection
+from pygase.connection import ClientConnection, ConnectionStatus, ServerConnection
 from pygase.gamestate import TO_DELETE, GameState, GameStateUpdate, GameStatus
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def assembled() -> None:
 def play() -> None:
     player = Player("anna")
     assert_type(player.connect_in_thread(8080, hostname="localhost"), threading.Thread)
-    assert_type(player.connection, "ClientConnection | None")
+    connection: ClientConnection | None = player.connection
     with player.access_game_state() as game_state:
         assert_type(game_state, GameState)
         print(game_state.players)
@@ -109,9 +109,9 @@ def play() -> None:
     names = player.try_to(lambda state: [str(name) for name in state.players])
     assert_type(names, list[str])
     player.dispatch_event("JOIN", "anna", retries=3, ack_callback=lambda: None)
-    if player.connection is not None:
-        assert_type(player.connection.latency, float)
-        assert_type(player.connection.status == ConnectionStatus.CONNECTED, bool)
+    if connection is not None:
+        assert_type(connection.latency, float)
+        assert_type(connection.status == ConnectionStatus.CONNECTED, bool)
     player.disconnect(shutdown_server=True)
     assert_type(pygase.get_available_ip_addresses(), list[str])
 
