@@ -134,7 +134,7 @@ interop: .venv/.dev-tools .venv-original/.installed core-test ## live games with
 	$(PYTEST) tests/interop
 
 .PHONY: py-portable
-py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission examples gil hello lifecycle shim_live shim_pump))
+py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission ducks examples gil hello lifecycle loops shim_live shim_pump))
 py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built ## network, compat and interop tests with portable I/O
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase._core as core; assert core.Inbox().fileno() is None"
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(NET_TESTS)
