@@ -40,6 +40,13 @@ class TestWaiting:
         assert live.client.wait_until(game_state_condition=lambda state: "text", timeout=5) is None
         assert live.client.try_to(function=lambda state: state.ticks, timeout=5) > 0
 
+    @pytest.mark.ours
+    @pytest.mark.parametrize("timeout", [0, -1])
+    def test_a_condition_is_looked_at_once(self, live, timeout):
+        assert live.client.wait_until(lambda state: state.world, timeout=timeout) is None
+        with pytest.raises(TimeoutError):
+            live.client.wait_until(lambda state: False, timeout=timeout)
+
     def test_try_to_works_without_a_moment(self, live):
         assert live.client.try_to(lambda state: 5, timeout=0) == 5
 
@@ -79,6 +86,30 @@ class TestConnections:
         assert live.client.disconnect(shutdown_server=False) is None
         assert ConnectionStatus.get(live.client.connection.status) == "Disconnected"
         assert live.client.wait_until(lambda state: state.world) is None
+
+    def test_events_after_disconnect(self, live, is_original):
+        live.client.disconnect()
+        live.client.thread.join(10)
+        if is_original:
+            assert live.client.dispatch_event("HELLO") is None
+        else:
+            with pytest.raises(RuntimeError) as error:
+                live.client.dispatch_event("HELLO")
+            assert str(error.value) == "Client is not connected."
+
+    @pytest.mark.ours
+    @pytest.mark.parametrize("jump", [-100_000.0, 100_000.0])
+    def test_the_wall_clock_may_jump(self, live, wait_for, calls, monkeypatch, jump):
+        acks, got = calls(), calls()
+        live.server.register_event_handler("HELLO", got)
+        before = time.time
+        monkeypatch.setattr(time, "time", lambda: before() + jump)
+        ticks = live.session.state_of(live.client)["ticks"]
+        live.client.dispatch_event("HELLO", ack_callback=acks)
+        wait_for(lambda: acks and got)
+        wait_for(lambda: live.session.state_of(live.client)["ticks"] > ticks + 5)
+        assert 0 < live.client.connection.latency < 1.0
+        assert ConnectionStatus.get(live.client.connection.status) == "Connected"
 
 
 class TestServer:
