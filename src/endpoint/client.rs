@@ -19,6 +19,10 @@ const SLOW_INTERVAL: Duration = Duration::from_millis(200);
 const RESYNC_AFTER: Duration = Duration::from_secs(1);
 /// This many packages after the state was asked for as a whole, nothing made before can still arrive.
 const STRAGGLERS: i32 = 1000;
+/// How far the numbers of a server may jump ahead, at once and per second of silence.
+const MAX_GAP: (f64, f64) = (512.0, 45.0);
+/// The size of an update with nothing in it.
+const EMPTY_UPDATE: usize = 17;
 /// Time between packages to a server that was lost.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Probes from one port. A lower sequence number from the same port would kill an original server.
@@ -74,6 +78,8 @@ pub struct ClientConnection {
     /// Newest number sent when the state was asked for as a whole. Updates in packages that acknowledge nothing
     /// sent since were made for the copy as it was.
     asked_after: Option<Sqn>,
+    /// Of the newest package that came in.
+    last_header: Header,
     next_send: Duration,
     /// When the present attempt to reach the server began.
     trying_since: Duration,
@@ -98,6 +104,7 @@ impl ClientConnection {
             phase: Phase::Idle,
             server_is_ours: false,
             asked_after: None,
+            last_header: Header::default(),
             next_send: Duration::ZERO,
             trying_since: Duration::ZERO,
             unanswered_said: false,
@@ -129,6 +136,7 @@ impl ClientConnection {
     /// Begins to send; the first package is due at once.
     pub fn connect(&mut self, now: Duration) {
         self.connection.restart(now);
+        self.last_header = Header::default();
         self.resync();
         self.connection.set_status(Status::Connecting);
         self.phase = Phase::Running;
@@ -189,13 +197,23 @@ impl ClientConnection {
             // The server still speaks to whoever had this port before. Answering it sets that right.
             package.header = Header { sequence: package.header.sequence, ..Header::default() };
         }
-        if package.header.ack_bitfield == HELLO && (first || self.server_is_ours) {
+        let says_hello = package.header.ack_bitfield == HELLO;
+        if says_hello && (first || self.server_is_ours) {
             self.server_is_ours = true;
             package.header.ack_bitfield = 0;
         }
-        let away = self.connection.silence(now) > RESYNC_AFTER;
+        if self.server_is_ours && self.is_too_late(&package) {
+            // Not acknowledged: the server takes what is acknowledged for merged.
+            self.connection.stats.late += 1;
+            return;
+        }
+        let away = self.connection.silence(now) > RESYNC_AFTER
+            || !says_hello && self.is_another_server(now, package.header);
         if self.connection.receive(now, &package) == Receipt::Dropped {
             return;
+        }
+        if self.connection.received.newest == package.header.sequence && !says_hello {
+            self.last_header = package.header;
         }
         self.probes = 0;
         if away {
@@ -282,6 +300,7 @@ impl ClientConnection {
                 if self.probes >= PROBES_PER_PORT {
                     self.actions.push_back(ClientAction::FreshPort);
                     self.connection.restart(now);
+                    self.last_header = Header::default();
                     self.resync();
                     self.server_is_ours = false;
                     self.probes = 0;
@@ -298,7 +317,11 @@ impl ClientConnection {
         if header.ack == Sqn::ZERO {
             header.ack_bitfield = HELLO;
         }
-        let limit = datagram_limit(CLIENT_PREFIX, self.connection.next_event_size());
+        let limit = datagram_limit(
+            self.connection.config.package_size,
+            CLIENT_PREFIX,
+            self.connection.next_event_size(),
+        );
         let body = Body::Client { time_order: self.replica.time_order() };
         let events = events_per_package(self.server_is_ours);
         let written = self.connection.write_package_with(now, header, body, limit, events, out).is_ok();
@@ -306,6 +329,38 @@ impl ClientConnection {
         let next = self.next_send + interval;
         self.next_send = if next > now { next } else { now + interval };
         written
+    }
+
+    /// Whether a package has nothing but a part of the state that something newer has overtaken.
+    fn is_too_late(&self, package: &Package<'_>) -> bool {
+        let Body::Server { update } = package.body else { return false };
+        update.len() > EMPTY_UPDATE
+            && package.events().next().is_none()
+            && self.asked_after.is_none_or(|asked_after| package.header.ack.newer_than(asked_after))
+            && self.replica.has_overtaken(update)
+    }
+
+    /// Whether a package comes from a server that knows nothing of this session: its numbers begin elsewhere,
+    /// or it no longer acknowledges what was acknowledged before.
+    fn is_another_server(&self, now: Duration, header: Header) -> bool {
+        let newest = self.connection.received.newest;
+        if newest == Sqn::ZERO {
+            return false;
+        }
+        let ahead = header.sequence.since(newest);
+        let (at_once, per_second) = MAX_GAP;
+        if f64::from(ahead) > at_once + per_second * self.connection.silence(now).as_secs_f64() {
+            return true;
+        }
+        let Header { ack, ack_bitfield, .. } = self.last_header;
+        match u32::try_from(header.ack.since(ack)) {
+            Ok(0) => self.server_is_ours && ahead > 0 && ack_bitfield & !header.ack_bitfield != 0,
+            Ok(by @ 1..32) if ahead > 0 && ack != Sqn::ZERO => {
+                let before = ack_bitfield >> by | 1 << (32 - by);
+                self.server_is_ours && before & !header.ack_bitfield != 0
+            }
+            _ => false,
+        }
     }
 
     fn resync(&mut self) {

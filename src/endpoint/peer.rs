@@ -11,9 +11,9 @@ use std::{
 
 use super::{MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
 use crate::{
-    connection::{CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
+    connection::{CallbackId, Config, Connection, ConnectionEvent, DispatchError, Quality, Receipt, Status},
     state::{PeerKind, Store, View},
-    wire::{Body, Package, Sqn, limits::TARGET_DATAGRAM},
+    wire::{Body, Package, Sqn, limits::MAX_DATAGRAM},
 };
 
 /// What may be sent to a fresh connection before it has acknowledged two packages, in bytes; beyond it,
@@ -23,6 +23,8 @@ const EARLY_CREDIT: u64 = 4096;
 const EARLY_ACKS: u64 = 2;
 /// An event that would leave less than this for the state goes without it.
 const MIN_STATE_BUDGET: usize = 64;
+/// Packages in flight beyond which a large state comes at one package per interval.
+const MAX_BURST: usize = 48;
 /// How old an acknowledged number may be, in packages: ten seconds at 45 packages per second.
 const MAX_ACK_AGE: i32 = 450;
 /// How far a number may jump ahead, at once and per second of silence.
@@ -48,6 +50,8 @@ pub struct ServerConnection {
     /// `None` while no server drives this connection.
     view: Option<View>,
     hello: bool,
+    /// The last package was full of a state that is too large for it.
+    bursts: bool,
     /// Set by a client that seems to have started anew on its old port: the newest number sent then.
     restart_candidate: Option<Sqn>,
     /// When the host asked for a shutdown, and how many packages came since.
@@ -71,6 +75,7 @@ impl ServerConnection {
             connection: Connection::new(config),
             view: None,
             hello: false,
+            bursts: false,
             restart_candidate: None,
             shutdown_asked: None,
         }
@@ -112,7 +117,8 @@ impl ServerConnection {
         self.restart_candidate = None;
         self.shutdown_asked = None;
         let kind = if proven.hello { PeerKind::Ours } else { PeerKind::Original };
-        self.view = Some(View::new(store, kind).starting_from(time_order));
+        let view = View::new(store, kind).starting_from(time_order);
+        self.view = Some(if proven.returning { view.returning() } else { view });
     }
 
     /// Whether a package can be part of the session, judged by its header.
@@ -144,6 +150,7 @@ impl ServerConnection {
             local_sequence: self.connection.local_sequence,
             window: crate::connection::ReceiveWindow::default(),
             hello: false,
+            returning: true,
             held: Vec::new(),
         };
         self.begin(now, proven, time_order, store);
@@ -152,6 +159,9 @@ impl ServerConnection {
     /// Takes in a package of the session.
     pub(super) fn receive(&mut self, now: Duration, package: &Package<'_>, store: &Store) {
         let receipt = self.connection.receive(now, package);
+        if let Some(view) = &mut self.view {
+            self.connection.take_arrived().for_each(|number| view.arrived(number));
+        }
         let Body::Client { time_order } = package.body else { return };
         if receipt == Receipt::Newest {
             self.restart_candidate = None;
@@ -178,24 +188,45 @@ impl ServerConnection {
         let stats = &self.connection.stats;
         let early = stats.acknowledged < EARLY_ACKS && stats.bytes_sent >= EARLY_CREDIT;
         let event = self.connection.next_event_size();
+        let target = self.connection.config.package_size.min(MAX_DATAGRAM);
         let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
-        match TARGET_DATAGRAM.checked_sub(taken) {
+        let mut number = None;
+        match target.checked_sub(taken) {
             Some(budget) if budget >= MIN_STATE_BUDGET && !early => {
-                view.write_update(store, now, budget, scratch);
+                number = view.write_update(store, now, budget, scratch);
             }
             _ => view.empty_update(scratch),
         }
-        if taken + scratch.len() > crate::wire::limits::MAX_DATAGRAM && event.is_some() {
+        if taken + scratch.len() > MAX_DATAGRAM && event.is_some() {
             // A value that cannot be split gives way to the event, and comes with the next package.
             scratch.clear();
             view.empty_update(scratch);
+            number = None;
         }
-        let limit = datagram_limit(SERVER_PREFIX + scratch.len(), event);
+        self.bursts = view.has_more() && number.is_some() && self.hello;
+        let limit = datagram_limit(self.connection.config.package_size, SERVER_PREFIX + scratch.len(), event);
+        let events_before = self.connection.stats.events_sent;
         let body = Body::Server { update: scratch };
         let events = events_per_package(self.hello);
         if self.connection.write_package(now, body, limit, events, out).is_err() {
             self.connection.stats.queue_full += 1;
+        } else if let Some(number) = number
+            && self.hello
+            && self.connection.stats.events_sent == events_before
+        {
+            // A client of ours acknowledges a package without events only if it has merged what is in it.
+            self.connection.number_newest(number);
         }
+    }
+
+    /// Whether the next package may follow in less than an interval: there is more of a large state for a client
+    /// of ours than a package can take, and the line is good.
+    pub(super) fn may_burst(&self) -> bool {
+        self.bursts
+            && self.connection.congestion.fast
+            && self.connection.congestion.quality == Quality::Good
+            && self.connection.stats.acknowledged >= EARLY_ACKS
+            && self.connection.in_flight().len() < MAX_BURST
     }
 
     /// Notes that the client asked for a shutdown.

@@ -131,7 +131,8 @@ impl Client {
 
     fn is_behind(&self, store: &Store) -> bool {
         let behind = |view: &View| view.is_behind(store) || view.label() != self.copy.time_order();
-        self.view.as_ref().is_none_or(behind)
+        let filling = matches!(&self.copy, Copy::Ours { replica, .. } if replica.is_resyncing());
+        filling || self.view.as_ref().is_none_or(behind)
     }
 }
 
@@ -182,6 +183,7 @@ fn run(plan: &Plan) -> Result<(), TestCaseError> {
     merge(&mut truth, &plan.start);
     let mut store = Store::new(Sqn::new(plan.time_order), &pack(&plan.start)).unwrap();
     let mut clients: Vec<_> = plan.clients.iter().map(Client::new).collect();
+    let mut settled = false;
     for round in 1..5000 {
         if let Some(Some(update)) = plan.pushes.get(round) {
             merge(&mut truth, update);
@@ -201,9 +203,11 @@ fn run(plan: &Plan) -> Result<(), TestCaseError> {
         store.forget(floors.min().unwrap_or(store.tree().revision()));
         let over = round > plan.pushes.len() && round > plan.resync.1;
         if over && !clients.iter().any(|client| client.is_behind(&store)) {
+            settled = true;
             break;
         }
     }
+    prop_assert!(settled, "still not the same");
     prop_assert_eq!(&parse(&store.tree().to_msgpack()), &truth);
     for client in &mut clients {
         prop_assert_eq!(client.copy.state(), &truth, "{:?}", client.kind);
