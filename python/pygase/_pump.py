@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pygase import _core
-from pygase._dual import share_loop
+from pygase._dual import Call, share_loop
+from pygase._foreign import settled, workers
+from pygase._loops import Tasks, running
 from pygase.event import Event, UniversalEventHandler
 from pygase.utils import logger
 
@@ -32,6 +35,10 @@ SLICE = 0.005
 MEMORY = 1024
 #: Seconds that coroutines of the game may go on after the end of a server or client.
 GRACE = 1.0
+#: Notices that make a client known.
+ARRIVALS = (_core.NOTICE_CONNECTED, _core.NOTICE_HOST)
+#: Seconds that a thread waits for another one that looks at the notices at the same time.
+PATIENCE = 0.1
 #: Seconds between two reports of the same kind of error.
 REPORT_INTERVAL = 10.0
 
@@ -116,10 +123,15 @@ class Lane:
     """The calls for one connection, each begun when the one before it has ended."""
 
     def __init__(
-        self, errors: UserErrors, ready: Callable[[Lane], None], counters: Counter[str] | None = None
+        self,
+        errors: UserErrors,
+        ready: Callable[[Lane], None],
+        start: Callable[[Coroutine[Any, Any, None]], Any],
+        counters: Counter[str] | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter() if counters is None else counters
-        self.task: asyncio.Task[None] | None = None
+        self.is_busy = False
+        self._start = start
         self._errors = errors
         self._ready = ready
         self._is_ready = False
@@ -147,34 +159,38 @@ class Lane:
         what, function = self._waiting.popleft()
         awaitable = self._begin(what, function)
         if awaitable is not None:
-            self.task = asyncio.get_running_loop().create_task(self._finish(what, awaitable))
+            self.is_busy = True
+            self._start(self._finish(what, awaitable))
         self._look()
 
     def _look(self) -> None:
-        if self._waiting and self.task is None and not self._is_ready:
+        if self._waiting and not self.is_busy and not self._is_ready:
             self._is_ready = True
             self._ready(self)
 
     def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
         try:
             result = function()
-            if asyncio.isfuture(result) and result.done():
+            if (isinstance(result, Call) or asyncio.isfuture(result)) and result.done():
                 result = result.result()
             return result if inspect.isawaitable(result) else None
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # of a future that was cancelled
             self._failed(what, error)
             return None
 
     async def _finish(self, what: str, awaitable: Awaitable[Any]) -> None:
         try:
-            await awaitable
-        except Exception as error:
+            await settled(awaitable)
+        except BaseException as error:
+            loop = running()
+            if loop is None or not loop.is_users(error):
+                raise
             self._failed(what, error)
         finally:
-            self.task = None
+            self.is_busy = False
             self._look()
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: BaseException) -> None:
         self.counters[self._errors.report(what, error)] += 1
 
 
@@ -188,8 +204,12 @@ class Pump:
         self._finished = False
         self._lanes: set[Lane] = set()
         self._ready: deque[Lane] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake: Callable[[], None] = lambda: None
+        self._ring: Callable[[], None] = self.inbox.wake
+        self._tasks: Tasks | None = None
+        self._due: float | None = None
+        self._take_lock = threading.Lock()
+        self._taker: int | None = None
+        self._left: deque[tuple[int, int, Any]] = deque()
 
     def take(self, kind: int, tag: int, payload: Any) -> None:
         """Act on one notice.
@@ -205,6 +225,18 @@ class Pump:
         """End what the core does for this pump."""
         raise NotImplementedError
 
+    def on_time(self) -> None:
+        """Do what was to be done later, see `call_at`."""
+
+    def call_at(self, moment: float) -> None:
+        """Have `on_time` called; there is one such moment at a time, and the earlier one counts.
+
+        Args:
+            moment: When to call it, in the time of `time.monotonic`.
+        """
+        if moment < (math.inf if self._due is None else self._due):
+            self._due = moment
+
     def abandon(self) -> None:
         """Stop everything, in the place of `run`."""
         self.stop()
@@ -213,36 +245,42 @@ class Pump:
 
     async def run(self) -> None:
         """Hand out notices until `finish` is called, then stop everything."""
-        self._loop = asyncio.get_running_loop()
+        loop = running()
+        assert loop is not None, "a coroutine runs in an event loop"
         share_loop()
-        wake = asyncio.Event()
-        self._wake = wake.set
+        bell = loop.bell(self.inbox)
+        tasks = self._tasks = loop.tasks()
+        self._ring = bell.ring
         grace = 0.0
-        try:
-            with _woken(self.inbox, self._loop, wake.set):
+        with workers():
+            try:
                 while not self._finished:
-                    wake.clear()
+                    bell.clear()
                     self._take_all()
+                    if self._due is not None and self._due <= time.monotonic():
+                        self._due = None
+                        self.on_time()
                     self._step_lanes(SLICE)
+                    await tasks.flush()
                     if self._ready:
-                        await asyncio.sleep(0)
+                        await loop.sleep(0)
                     elif not self._finished:
-                        await wake.wait()
-            grace = GRACE
-        finally:
-            self.stop()
-            self._take_all()
-            self._step_lanes(grace)
-            self.inbox.close()
-            self.done.set()
-            await self._end_lanes(grace)
+                        await bell.wait(self._due)
+                grace = GRACE
+            finally:
+                await bell.close()
+                self.stop()
+                self._take_all()
+                self._step_lanes(grace)
+                self.inbox.close()
+                self.done.set()
+                with loop.shield():
+                    await tasks.end(grace)
 
     def finish(self) -> None:
         """Make `run` end soon; may be called by any thread."""
         self._finished = True
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the event loop may be closed already
-                self._loop.call_soon_threadsafe(self._wake)
+        self.inbox.wake()
 
     def lane(self, connection: Any) -> Lane:
         """Return the lane of a connection.
@@ -253,7 +291,7 @@ class Pump:
         lane: Lane | None = vars(connection).get("_lane")
         if lane is None or lane not in self._lanes:
             counters = None if lane is None else lane.counters
-            lane = vars(connection)["_lane"] = Lane(self.errors, self._lane_ready, counters)
+            lane = vars(connection)["_lane"] = Lane(self.errors, self._lane_ready, self._start_task, counters)
             self._lanes.add(lane)
         return lane
 
@@ -308,13 +346,47 @@ class Pump:
 
         return handle
 
+    def take_arrivals(self) -> None:
+        """Act on notices about new clients now; any thread may call it, and `run` takes the other notices."""
+        if not self.inbox.pending or self._taker == threading.get_ident():
+            return
+        with self._taking(PATIENCE) as is_mine:
+            if is_mine:
+                for notice in self.inbox.take():
+                    if notice[0] in ARRIVALS:
+                        self.take(*notice)
+                    else:
+                        self._left.append(notice)
+                self.inbox.wake()
+
     def _take_all(self) -> None:
-        for notice in self.inbox.take():
-            self.take(*notice)
+        with self._taking():
+            notices = [*self._left, *self.inbox.take()]
+            self._left.clear()
+            for notice in notices:
+                self.take(*notice)
+
+    @contextmanager
+    def _taking(self, patience: float = -1) -> Iterator[bool]:
+        """Keep other threads from taking notices; says whether they could be kept."""
+        is_mine = self._take_lock.acquire(timeout=patience)
+        if not is_mine:
+            yield False
+            return
+        self._taker = threading.get_ident()
+        try:
+            yield True
+        finally:
+            self._taker = None
+            self._take_lock.release()
 
     def _lane_ready(self, lane: Lane) -> None:
         self._ready.append(lane)
-        self._wake()
+        self._ring()
+
+    def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        assert self._tasks is not None, "lanes are stepped by `run`"
+        self._tasks.start(coroutine)
 
     def _step_lanes(self, seconds: float) -> None:
         """Let the lanes that are ready take turns, so that a busy connection holds up no other."""
@@ -322,69 +394,18 @@ class Pump:
         while self._ready and time.monotonic() < deadline:
             self._ready.popleft().step()
 
-    async def _end_lanes(self, grace: float) -> None:
-        current = asyncio.current_task()
-        tasks = [lane.task for lane in self._lanes if lane.task is not None and lane.task is not current]
-        if tasks and grace:
-            await asyncio.wait(tasks, timeout=grace)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
-
 
 async def _both(handlers: Any, wire: Any, event: Event) -> None:
     """Hand an event to its handler and, whatever comes of that, to the wire."""
     try:
         result = call_handler(handlers, event)
         if inspect.isawaitable(result):
-            await result
+            await settled(result)
     finally:
         pushed = wire._push_event(event)
         if inspect.isawaitable(pushed):
-            await pushed
+            await settled(pushed)
 
 
 def _knows_all(event_type: str) -> bool:
     return True
-
-
-@contextmanager
-def _woken(inbox: _core.Inbox, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> Iterator[None]:
-    """Have `wake` called in the event loop when there is something in the inbox."""
-    descriptor = inbox.fileno()
-    if descriptor is not None:
-        try:
-            loop.add_reader(descriptor, wake)
-        except NotImplementedError:
-            pass
-        else:
-            try:
-                yield
-            finally:
-                loop.remove_reader(descriptor)
-            return
-    closing = False
-    taken = threading.Event()
-
-    def take_note() -> None:
-        wake()
-        taken.set()
-
-    def watch() -> None:
-        while not closing:
-            if inbox.wait(None) and not closing:
-                taken.clear()
-                with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(take_note)
-                    taken.wait()
-
-    watcher = threading.Thread(target=watch, name="pygase-inbox", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        closing = True
-        taken.set()
-        inbox.close()
-        watcher.join(GRACE)

@@ -67,6 +67,8 @@ pub enum Receipt {
     Newest,
     /// Accepted, but a newer one came before.
     Older,
+    /// The other side is there and knows what arrived, but nobody takes the events: counts as never received.
+    Refused,
     /// Dropped and counted.
     Dropped,
 }
@@ -103,6 +105,8 @@ pub struct Connection {
     pub received: ReceiveWindow,
     /// Smoothed round trip time in seconds.
     pub latency: f64,
+    /// Newest round trip time that was not taken yet.
+    round_trip: Option<Duration>,
     /// Sending speed.
     pub congestion: Congestion,
     /// Counters.
@@ -131,6 +135,7 @@ impl Connection {
             local_sequence: Sqn::ZERO,
             received: ReceiveWindow::default(),
             latency: 0.0,
+            round_trip: None,
             congestion: Congestion::new(&config, 0.0),
             stats: Stats::default(),
             status: Status::Disconnected,
@@ -182,7 +187,7 @@ impl Connection {
         self.acknowledge(now, package.header);
         if !self.incoming.admit(&self.config, package.events().map(<[u8]>::len)) {
             self.stats.queue_full += 1;
-            return Receipt::Dropped;
+            return Receipt::Refused;
         }
         let arrival = self.received.receive(package.header.sequence);
         self.stats.received += 1;
@@ -311,6 +316,11 @@ impl Connection {
         }
     }
 
+    /// The round trip time of the newest acknowledged package, once.
+    pub fn take_round_trip(&mut self) -> Option<Duration> {
+        self.round_trip.take()
+    }
+
     /// How long nothing has come in; zero before anything came.
     pub fn silence(&self, now: Duration) -> Duration {
         self.last_heard.map_or(Duration::ZERO, |heard| now.saturating_sub(heard))
@@ -358,10 +368,11 @@ impl Connection {
     }
 
     fn acknowledge(&mut self, now: Duration, header: Header) {
-        let Self { in_flight, latency, stats, happened, arrived, .. } = self;
+        let Self { in_flight, latency, round_trip: newest, stats, happened, arrived, .. } = self;
         in_flight.acknowledge(header, |package| {
-            let round_trip = now.saturating_sub(package.at).as_secs_f64();
-            *latency += LATENCY_GAIN * (round_trip - *latency);
+            let round_trip = now.saturating_sub(package.at);
+            *newest = Some(round_trip);
+            *latency += LATENCY_GAIN * (round_trip.as_secs_f64() - *latency);
             stats.acknowledged += 1;
             arrived.extend(package.number);
             happened.extend(package.callbacks.into_iter().map(ConnectionEvent::Acknowledged));

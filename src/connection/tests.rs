@@ -182,7 +182,7 @@ fn a_package_whose_events_find_no_room_counts_as_not_received() {
     for _ in 0..2 {
         left.dispatch(hello(), None, PLAIN_LIMIT).unwrap();
     }
-    assert_eq!(exchange(MS, &mut left, &mut right, false), Some(Receipt::Dropped));
+    assert_eq!(exchange(MS, &mut left, &mut right, false), Some(Receipt::Refused));
     assert_eq!((right.received.newest, right.stats.queue_full), (Sqn::ZERO, 1));
 }
 

@@ -33,19 +33,25 @@ const ANSWER_GAPS: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(200),
 ];
+/// So many of the newest answers can be acknowledged as the proof: those of some ten seconds. Each one more
+/// would make a guess likelier.
+const OPEN_ANSWERS: u16 = 50;
 /// Bytes of events held for one address until it has proven itself.
 const HELD_PER_ADDRESS: usize = 2048;
 /// Bytes of events held for all addresses together.
 const HELD_IN_ALL: usize = 4 * 1024 * 1024;
-/// This many acknowledgements of numbers never sent silence an address for [`EXPIRY`].
+/// This many acknowledgements of numbers never sent silence an address until [`EXPIRY`] after the first.
 const MAX_WRONG_ACKS: u8 = 8;
+/// How far the first number to an address lies at least ahead of what it acknowledges when it comes: what a
+/// server before us sent last may still be under way to it. The client takes a leap this long for a new server.
+pub(super) const LEAP: u16 = 1024;
 
 /// What is known of an address that has not proven itself.
 #[derive(Debug)]
 struct Stranger {
     address: SocketAddr,
-    /// First number sent to it, or to be sent.
-    first: Sqn,
+    /// Newest number sent to it, or the one before the first.
+    last: Sqn,
     answers: u16,
     next_answer: Duration,
     heard: Duration,
@@ -54,6 +60,8 @@ struct Stranger {
     /// What it acknowledged when it came: that of a server before us, no guess.
     initial_ack: Sqn,
     wrong_acks: u8,
+    /// When the first of them came.
+    wrong_since: Duration,
     window: ReceiveWindow,
     time_order: Sqn,
     hello: bool,
@@ -62,13 +70,15 @@ struct Stranger {
 }
 
 impl Stranger {
-    /// Newest number sent to it.
-    fn last(&self) -> Sqn {
-        self.first.ahead(self.answers.saturating_sub(1))
+    /// Whether a server before us may have sent this number: no guess of ours, which lie further ahead.
+    fn is_left_over(&self, ack: Sqn) -> bool {
+        self.initial_ack != Sqn::ZERO && (0..i32::from(LEAP)).contains(&ack.since(self.initial_ack))
     }
 
+    /// Whether it was sent this number lately. Zero, which is no number, is as far from others as 65535 is.
     fn was_sent(&self, sequence: Sqn) -> bool {
-        self.answers > 0 && (0..i32::from(self.answers)).contains(&self.last().since(sequence))
+        sequence != Sqn::ZERO
+            && (0..i32::from(self.answers.min(OPEN_ANSWERS))).contains(&self.last.since(sequence))
     }
 }
 
@@ -125,27 +135,27 @@ impl Admission {
         let slot = self.slots.get_mut(index)?;
         let stranger = slot.as_mut()?;
         stranger.bytes_in += size as u64;
-        let recent = now.saturating_sub(stranger.heard) < EXPIRY;
         stranger.heard = now;
+        if now.saturating_sub(stranger.wrong_since) >= EXPIRY {
+            (stranger.wrong_acks, stranger.wrong_since) = (0, now);
+        }
         if stranger.wrong_acks >= MAX_WRONG_ACKS {
-            if recent {
-                return None;
-            }
-            stranger.wrong_acks = 0;
+            counters.silenced += 1;
+            return None;
         }
         let ack = package.header.ack;
         if stranger.was_sent(ack) {
             let stranger = slot.take()?;
             self.held_in_all -= stranger.held_bytes;
             return Some(Proven {
-                local_sequence: stranger.last(),
+                local_sequence: stranger.last,
                 window: stranger.window,
                 hello: stranger.hello,
                 returning: stranger.initial_ack != Sqn::ZERO,
                 held: stranger.held,
             });
         }
-        if ack != Sqn::ZERO && ack != stranger.initial_ack {
+        if ack != Sqn::ZERO && !stranger.is_left_over(ack) {
             stranger.wrong_acks += 1;
             counters.wrong_acks += 1;
             return None;
@@ -189,7 +199,7 @@ impl Admission {
         }
         *slot = Some(Box::new(Stranger {
             address: from,
-            first: first_number(header.ack, random),
+            last: before_first(header.ack, random),
             answers: 0,
             next_answer: now,
             heard: now,
@@ -197,6 +207,7 @@ impl Admission {
             bytes_out: 0,
             initial_ack: header.ack,
             wrong_acks: 0,
+            wrong_since: now,
             window: ReceiveWindow::default(),
             time_order: Sqn::ZERO,
             hello: false,
@@ -218,12 +229,12 @@ impl Admission {
     }
 }
 
-/// The first number to send to an address: anywhere for one that acknowledges nothing, ahead of what it
-/// has received for one that does (an original client dies of a number far behind).
-fn first_number(ack: Sqn, random: u64) -> Sqn {
+/// The number before the first to send to an address: anywhere for one that acknowledges nothing, ahead of
+/// what it has received by a leap for one that does (an original client dies of a number far behind).
+fn before_first(ack: Sqn, random: u64) -> Sqn {
     match ack {
         Sqn::ZERO => Sqn::new((random % 65_535 + 1) as u16),
-        ack => ack.ahead((random % 32_766 + 1) as u16),
+        ack => ack.ahead(LEAP + (random % u64::from(32_766 - LEAP)) as u16),
     }
 }
 
@@ -252,7 +263,7 @@ fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: 
     }
     let start = out.len();
     let header = Header {
-        sequence: stranger.first.ahead(stranger.answers),
+        sequence: stranger.last.next(),
         ack: stranger.window.newest,
         ack_bitfield: if stranger.hello { HELLO } else { stranger.window.bitfield },
     };
@@ -267,6 +278,7 @@ fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: 
     }
     let gap = ANSWER_GAPS.get(usize::from(stranger.answers)).or(ANSWER_GAPS.last());
     stranger.next_answer = now + gap.copied().unwrap_or(EXPIRY);
+    stranger.last = stranger.last.next();
     stranger.answers = stranger.answers.saturating_add(1);
     stranger.bytes_out += size;
     counters.answers += 1;

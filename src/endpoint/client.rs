@@ -17,10 +17,11 @@ const EAGER: Duration = Duration::from_secs(5);
 const SLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// After this long without a package the game state is asked for as a whole.
 const RESYNC_AFTER: Duration = Duration::from_secs(1);
+/// A server whose numbers leap this far has not sent what lies between: another one has taken its place, and what
+/// our copy of the state has may be gone there.
+const LEAP: i32 = super::admission::LEAP as i32;
 /// This many packages after the state was asked for as a whole, nothing made before can still arrive.
 const STRAGGLERS: i32 = 1000;
-/// How far the numbers of a server may jump ahead, at once and per second of silence.
-const MAX_GAP: (f64, f64) = (512.0, 45.0);
 /// The size of an update with nothing in it.
 const EMPTY_UPDATE: usize = 17;
 /// Time between packages to a server that was lost.
@@ -78,8 +79,6 @@ pub struct ClientConnection {
     /// Newest number sent when the state was asked for as a whole. Updates in packages that acknowledge nothing
     /// sent since were made for the copy as it was.
     asked_after: Option<Sqn>,
-    /// Of the newest package that came in.
-    last_header: Header,
     next_send: Duration,
     /// When the present attempt to reach the server began.
     trying_since: Duration,
@@ -104,7 +103,6 @@ impl ClientConnection {
             phase: Phase::Idle,
             server_is_ours: false,
             asked_after: None,
-            last_header: Header::default(),
             next_send: Duration::ZERO,
             trying_since: Duration::ZERO,
             unanswered_said: false,
@@ -136,7 +134,6 @@ impl ClientConnection {
     /// Begins to send; the first package is due at once.
     pub fn connect(&mut self, now: Duration) {
         self.connection.restart(now);
-        self.last_header = Header::default();
         self.resync();
         self.connection.set_status(Status::Connecting);
         self.phase = Phase::Running;
@@ -189,7 +186,8 @@ impl ClientConnection {
             }
         };
         let first = self.connection.received.newest == Sqn::ZERO;
-        if package.header.ack.newer_than(self.connection.local_sequence) {
+        let ack = package.header.ack;
+        if ack != Sqn::ZERO && ack.newer_than(self.connection.local_sequence) {
             if !first {
                 stats.implausible += 1;
                 return;
@@ -197,8 +195,7 @@ impl ClientConnection {
             // The server still speaks to whoever had this port before. Answering it sets that right.
             package.header = Header { sequence: package.header.sequence, ..Header::default() };
         }
-        let says_hello = package.header.ack_bitfield == HELLO;
-        if says_hello && (first || self.server_is_ours) {
+        if package.header.ack_bitfield == HELLO && (first || self.server_is_ours) {
             self.server_is_ours = true;
             package.header.ack_bitfield = 0;
         }
@@ -207,13 +204,11 @@ impl ClientConnection {
             self.connection.stats.late += 1;
             return;
         }
-        let away = self.connection.silence(now) > RESYNC_AFTER
-            || !says_hello && self.is_another_server(now, package.header);
-        if self.connection.receive(now, &package) == Receipt::Dropped {
+        let leap = package.header.sequence.since(self.connection.received.newest);
+        let away = self.connection.silence(now) > RESYNC_AFTER || !first && leap >= LEAP;
+        let receipt = self.connection.receive(now, &package);
+        if receipt == Receipt::Dropped {
             return;
-        }
-        if self.connection.received.newest == package.header.sequence && !says_hello {
-            self.last_header = package.header;
         }
         self.probes = 0;
         if away {
@@ -223,9 +218,12 @@ impl ClientConnection {
             // What we send next proves our address or asks for the state: the sooner, the sooner it comes.
             self.next_send = now;
         }
+        if receipt == Receipt::Refused {
+            return;
+        }
         if let Some(asked_after) = self.asked_after {
             let since = package.header.ack.since(asked_after);
-            if since <= 0 {
+            if package.header.ack == Sqn::ZERO || since <= 0 {
                 return;
             }
             if since > STRAGGLERS {
@@ -300,7 +298,6 @@ impl ClientConnection {
                 if self.probes >= PROBES_PER_PORT {
                     self.actions.push_back(ClientAction::FreshPort);
                     self.connection.restart(now);
-                    self.last_header = Header::default();
                     self.resync();
                     self.server_is_ours = false;
                     self.probes = 0;
@@ -338,29 +335,6 @@ impl ClientConnection {
             && package.events().next().is_none()
             && self.asked_after.is_none_or(|asked_after| package.header.ack.newer_than(asked_after))
             && self.replica.has_overtaken(update)
-    }
-
-    /// Whether a package comes from a server that knows nothing of this session: its numbers begin elsewhere,
-    /// or it no longer acknowledges what was acknowledged before.
-    fn is_another_server(&self, now: Duration, header: Header) -> bool {
-        let newest = self.connection.received.newest;
-        if newest == Sqn::ZERO {
-            return false;
-        }
-        let ahead = header.sequence.since(newest);
-        let (at_once, per_second) = MAX_GAP;
-        if f64::from(ahead) > at_once + per_second * self.connection.silence(now).as_secs_f64() {
-            return true;
-        }
-        let Header { ack, ack_bitfield, .. } = self.last_header;
-        match u32::try_from(header.ack.since(ack)) {
-            Ok(0) => self.server_is_ours && ahead > 0 && ack_bitfield & !header.ack_bitfield != 0,
-            Ok(by @ 1..32) if ahead > 0 && ack != Sqn::ZERO => {
-                let before = ack_bitfield >> by | 1 << (32 - by);
-                self.server_is_ours && before & !header.ack_bitfield != 0
-            }
-            _ => false,
-        }
     }
 
     fn resync(&mut self) {

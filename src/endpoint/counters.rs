@@ -19,6 +19,8 @@ pub struct Counters {
     pub evicted: u64,
     /// Acknowledgements of numbers never sent, from unproven addresses.
     pub wrong_acks: u64,
+    /// Packages dropped from unproven addresses that acknowledged too many numbers never sent.
+    pub silenced: u64,
     /// Dropped because a limit was reached.
     pub over_limit: u64,
     /// Packages from proven addresses that cannot belong to their session.
@@ -41,6 +43,7 @@ impl Counters {
             ("unproven_bytes_out", self.unproven_bytes_out),
             ("evicted", self.evicted),
             ("wrong_acks", self.wrong_acks),
+            ("silenced", self.silenced),
             ("over_limit", self.over_limit),
             ("implausible", self.implausible),
             ("proven", self.proven),

@@ -9,15 +9,20 @@ use std::{
     time::Duration,
 };
 
-use super::{MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
+use super::{HELLO, MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
 use crate::{
-    connection::{CallbackId, Config, Connection, ConnectionEvent, DispatchError, Quality, Receipt, Status},
+    connection::{
+        Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, Quality, Receipt, Status,
+    },
     state::{PeerKind, Store, View},
-    wire::{Body, Package, Sqn, limits::MAX_DATAGRAM},
+    wire::{
+        Body, Header, Package, Sqn,
+        limits::{MAX_DATAGRAM, TARGET_DATAGRAM},
+    },
 };
 
 /// What may be sent to a fresh connection before it has acknowledged two packages, in bytes; beyond it,
-/// packages carry no state.
+/// packages carry neither state nor events.
 const EARLY_CREDIT: u64 = 4096;
 /// Acknowledged packages that lift the early credit.
 const EARLY_ACKS: u64 = 2;
@@ -25,6 +30,8 @@ const EARLY_ACKS: u64 = 2;
 const MIN_STATE_BUDGET: usize = 64;
 /// Packages in flight beyond which a large state comes at one package per interval.
 const MAX_BURST: usize = 48;
+/// The least size of packages that leaves room for anything.
+const MIN_PACKAGE: usize = 256;
 /// How old an acknowledged number may be, in packages: ten seconds at 45 packages per second.
 const MAX_ACK_AGE: i32 = 450;
 /// How far a number may jump ahead, at once and per second of silence.
@@ -52,10 +59,22 @@ pub struct ServerConnection {
     hello: bool,
     /// The last package was full of a state that is too large for it.
     bursts: bool,
-    /// Set by a client that seems to have started anew on its old port: the newest number sent then.
-    restart_candidate: Option<Sqn>,
+    /// Packages acknowledged and bytes sent when the session began.
+    begun_at: (u64, u64),
+    /// The last package had no room for the state beside its event.
+    state_gave_way: bool,
+    restart_candidate: Option<RestartCandidate>,
     /// When the host asked for a shutdown, and how many packages came since.
     shutdown_asked: Option<(Duration, u32)>,
+}
+
+/// A client that seems to have started anew on its old port.
+#[derive(Clone, Copy, Debug)]
+struct RestartCandidate {
+    /// Newest number sent when it first came: acknowledging a later one is the proof.
+    base: Sqn,
+    /// It says that it is one of ours.
+    hello: bool,
 }
 
 /// Whether a datagram belongs to the session of its address.
@@ -76,6 +95,8 @@ impl ServerConnection {
             view: None,
             hello: false,
             bursts: false,
+            begun_at: (0, 0),
+            state_gave_way: false,
             restart_candidate: None,
             shutdown_asked: None,
         }
@@ -110,8 +131,10 @@ impl ServerConnection {
     /// Begins a session with a client that has proven its address and reports `time_order`.
     pub(super) fn begin(&mut self, now: Duration, proven: Proven, time_order: Sqn, store: &Store) {
         self.connection.restart(now);
+        self.begun_at = (self.connection.stats.acknowledged, self.connection.stats.bytes_sent);
         self.connection.local_sequence = proven.local_sequence;
         self.connection.received = proven.window;
+        self.connection.set_status(Status::Connected);
         self.connection.accept_held(now, proven.held);
         self.hello = proven.hello;
         self.restart_candidate = None;
@@ -127,7 +150,9 @@ impl ServerConnection {
         let local = self.connection.local_sequence;
         if header.ack == Sqn::ZERO {
             // A client that acknowledges nothing has started anew, or is a fresh one.
-            self.restart_candidate.get_or_insert(local);
+            let candidate =
+                self.restart_candidate.get_or_insert(RestartCandidate { base: local, hello: false });
+            candidate.hello = header.ack_bitfield == HELLO;
             return Belongs::No;
         }
         if !(0..=MAX_ACK_AGE).contains(&local.since(header.ack)) {
@@ -136,9 +161,14 @@ impl ServerConnection {
         let ahead = header.sequence.since(self.connection.received.newest);
         let (at_once, per_second) = MAX_JUMP;
         let plausible = f64::from(ahead) <= at_once + per_second * self.connection.silence(now).as_secs_f64();
-        let late = ahead < -32;
+        let fits = plausible
+            && matches!(self.connection.received.classify(header.sequence), Arrival::Newest | Arrival::Older);
+        let lost = self.connection.status() == Status::Disconnected;
         match self.restart_candidate {
-            Some(base) if header.ack.newer_than(base) && (late || !plausible) => Belongs::Restarted,
+            // A package of the session before would either be news to it, or acknowledge nothing so new.
+            Some(RestartCandidate { base, .. }) if header.ack.newer_than(base) && (!fits || lost) => {
+                Belongs::Restarted
+            }
             _ if plausible => Belongs::Yes,
             _ => Belongs::No,
         }
@@ -149,11 +179,30 @@ impl ServerConnection {
         let proven = Proven {
             local_sequence: self.connection.local_sequence,
             window: crate::connection::ReceiveWindow::default(),
-            hello: false,
+            hello: self.restart_candidate.is_some_and(|candidate| candidate.hello),
             returning: true,
             held: Vec::new(),
         };
         self.begin(now, proven, time_order, store);
+    }
+
+    /// Appends an answer to a client that acknowledges nothing and reports `time_order`, if nothing else is
+    /// sent to it any more: only with a number to acknowledge can it prove that it has started anew. Changes
+    /// nothing at the client and is at most three times as long as what it answers.
+    pub(super) fn answer_candidate(&mut self, now: Duration, time_order: Sqn, out: &mut Vec<u8>) {
+        let Some(candidate) = self.restart_candidate else { return };
+        if self.view.is_none() || self.connection.status() != Status::Disconnected {
+            return;
+        }
+        let header = Header {
+            sequence: self.connection.local_sequence.next(),
+            ack: Sqn::ZERO,
+            ack_bitfield: if candidate.hello { HELLO } else { 0 },
+        };
+        let update = super::empty_update(time_order);
+        let body = Body::Server { update: &update };
+        // An update of its time order alone always fits.
+        let _ = self.connection.write_package_with(now, header, body, TARGET_DATAGRAM, 0, out);
     }
 
     /// Takes in a package of the session.
@@ -184,30 +233,35 @@ impl ServerConnection {
         out: &mut Vec<u8>,
     ) {
         scratch.clear();
+        let early = self.is_early();
         let Some(view) = &mut self.view else { return };
-        let stats = &self.connection.stats;
-        let early = stats.acknowledged < EARLY_ACKS && stats.bytes_sent >= EARLY_CREDIT;
         let event = self.connection.next_event_size();
-        let target = self.connection.config.package_size.min(MAX_DATAGRAM);
+        let target = self.connection.config.package_size.clamp(MIN_PACKAGE, MAX_DATAGRAM);
         let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
+        // The first event has precedence, but not twice in a row: events without end must not starve the state.
+        let budget = if self.state_gave_way {
+            Some(target - SERVER_PREFIX)
+        } else {
+            target.checked_sub(taken).filter(|budget| *budget >= MIN_STATE_BUDGET)
+        };
+        let budget = budget.filter(|_| !early);
         let mut number = None;
-        match target.checked_sub(taken) {
-            Some(budget) if budget >= MIN_STATE_BUDGET && !early => {
-                number = view.write_update(store, now, budget, scratch);
-            }
-            _ => view.empty_update(scratch),
+        if let Some(budget) = budget {
+            number = view.write_update(store, now, budget, scratch);
         }
-        if taken + scratch.len() > MAX_DATAGRAM && event.is_some() {
-            // A value that cannot be split gives way to the event, and comes with the next package.
+        let fits = event.is_none() || taken + scratch.len() <= MAX_DATAGRAM || self.state_gave_way;
+        self.state_gave_way = !early && (budget.is_none() || !fits);
+        if budget.is_none() || !fits {
+            // What has no room beside the event, a value that cannot be split perhaps, comes with the next package.
             scratch.clear();
             view.empty_update(scratch);
             number = None;
         }
-        self.bursts = view.has_more() && number.is_some() && self.hello;
-        let limit = datagram_limit(self.connection.config.package_size, SERVER_PREFIX + scratch.len(), event);
+        self.bursts = self.hello && number.is_some() && view.has_more();
         let events_before = self.connection.stats.events_sent;
+        let limit = datagram_limit(target, SERVER_PREFIX + scratch.len(), event);
         let body = Body::Server { update: scratch };
-        let events = events_per_package(self.hello);
+        let events = if early { 0 } else { events_per_package(self.hello) };
         if self.connection.write_package(now, body, limit, events, out).is_err() {
             self.connection.stats.queue_full += 1;
         } else if let Some(number) = number
@@ -222,16 +276,29 @@ impl ServerConnection {
     /// Whether the next package may follow in less than an interval: there is more of a large state for a client
     /// of ours than a package can take, and the line is good.
     pub(super) fn may_burst(&self) -> bool {
+        let connection = &self.connection;
         self.bursts
-            && self.connection.congestion.fast
-            && self.connection.congestion.quality == Quality::Good
-            && self.connection.stats.acknowledged >= EARLY_ACKS
-            && self.connection.in_flight().len() < MAX_BURST
+            && connection.congestion.fast
+            && connection.congestion.quality == Quality::Good
+            && connection.stats.acknowledged - self.begun_at.0 >= EARLY_ACKS
+            && connection.in_flight().len() < MAX_BURST
     }
 
-    /// Notes that the client asked for a shutdown.
-    pub(super) fn ask_shutdown(&mut self, now: Duration) {
-        self.shutdown_asked.get_or_insert((now, 0));
+    /// Whether the client has been sent its credit without having shown twice that it receives it.
+    fn is_early(&self) -> bool {
+        let (acknowledged, bytes_sent) = self.begun_at;
+        let stats = &self.connection.stats;
+        stats.acknowledged - acknowledged < EARLY_ACKS && stats.bytes_sent - bytes_sent >= EARLY_CREDIT
+    }
+
+    /// Notes that the client asked for a shutdown; says whether it is there to have asked. Of one that was lost,
+    /// nothing would show that somebody else did.
+    pub(super) fn ask_shutdown(&mut self, now: Duration) -> bool {
+        let connected = self.connection.status() == Status::Connected;
+        if connected {
+            self.shutdown_asked.get_or_insert((now, 0));
+        }
+        connected
     }
 
     /// Whether a shutdown the client asked for is due: it said so and fell silent. `None` when it did not

@@ -162,9 +162,13 @@ impl ServerEndpoint {
         None
     }
 
-    /// When something is due next, if nothing comes in; `None` when never.
+    /// When something is due next, if nothing comes in: without a client the next sweep, because the game goes on
+    /// and makes tombstones.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        if self.due.is_empty() && self.answers.is_empty() { self.wheel.next() } else { Some(Duration::ZERO) }
+        if !self.due.is_empty() || !self.answers.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        Some(self.wheel.next().map_or(self.next_sweep, |turn| turn.min(self.next_sweep)))
     }
 
     /// What happened next, oldest first.
@@ -209,11 +213,10 @@ impl ServerEndpoint {
     }
 
     fn handle_shutdown(&mut self, now: Duration, known: Option<usize>, datagram: &[u8]) {
-        match self.entry(known) {
-            Some(entry) if datagram == SHUTDOWN && Some(entry.peer.tag) == self.host => {
-                entry.peer.lock().ask_shutdown(now);
-            }
-            _ => self.counters.shutdown_refused += 1,
+        let host =
+            self.entry(known).filter(|entry| datagram == SHUTDOWN && Some(entry.peer.tag) == self.host);
+        if !host.is_some_and(|entry| entry.peer.lock().ask_shutdown(now)) {
+            self.counters.shutdown_refused += 1;
         }
     }
 
@@ -244,9 +247,14 @@ impl ServerEndpoint {
         self.events.push_back(ServerEvent::Connected(Arc::clone(&peer)));
         if self.host.is_none() {
             self.host = Some(peer.tag);
-            self.events.push_back(ServerEvent::Host(Some(peer)));
+            self.events.push_back(ServerEvent::Host(Some(Arc::clone(&peer))));
         }
-        self.handle_package(now, key, size, package);
+        let mut connection = peer.lock();
+        connection.connection_mut().stats.bytes_received += size as u64;
+        // The proof belongs to the session however far its number is from those before: they may have been lost.
+        connection.receive(now, package, &self.lock_store());
+        self.due.push_back(key);
+        self.announce(&peer, &connection);
     }
 
     fn handle_package(&mut self, now: Duration, key: usize, size: usize, package: &Package<'_>) {
@@ -267,6 +275,13 @@ impl ServerEndpoint {
                     connection.connection_mut().stats.implausible += 1;
                     drop(store);
                     self.counters.implausible += 1;
+                    let mut answer = Vec::new();
+                    if package.header.ack == Sqn::ZERO {
+                        connection.answer_candidate(now, time_order(package), &mut answer);
+                    }
+                    if !answer.is_empty() {
+                        self.answers.push_back((peer.address, answer));
+                    }
                 }
             }
         }
@@ -299,6 +314,7 @@ impl ServerEndpoint {
             connection.connection_mut().abandon_events();
         }
         self.announce(&peer, &connection);
+        let start = out.len();
         let next = if connected {
             let mut scratch = std::mem::take(&mut self.scratch);
             connection.write_package(now, &mut self.lock_store(), &mut scratch, out);
@@ -322,7 +338,7 @@ impl ServerEndpoint {
             entry.turn = next;
         }
         self.wheel.insert(key, next);
-        connected.then_some(peer.address)
+        (out.len() > start).then_some(peer.address)
     }
 
     fn announce(&mut self, peer: &Arc<Peer>, connection: &ServerConnection) {

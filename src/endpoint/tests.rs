@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+mod returning;
+
 use super::*;
 use crate::{
     connection::{ConnectionEvent, Status},

@@ -60,8 +60,8 @@ pub(super) async fn wait<C>(
         if pause.is_none() && (is_busy || socket.poll_readable(context).is_ready()) {
             return Poll::Ready(Wake::Turn);
         }
-        // After a pause the socket is looked at again, whatever is due.
-        match deadline.max(pause) {
+        // During a pause nothing happens, whatever is due; after it the socket is looked at again at once.
+        match pause.or(deadline) {
             Some(at) => alarm.poll_at(at, context).map(|()| Wake::Turn),
             None => Poll::Pending,
         }

@@ -47,6 +47,17 @@ pub enum NetError {
         /// What the resolver said.
         source: io::Error,
     },
+    /// A load for a machine that may not be the caller's.
+    #[error(
+        "{host}:{port} is neither on this machine nor in a private network: load only servers of your own \
+         (--i-own-this-server says that this is one)"
+    )]
+    NotAtHome {
+        /// The host as the caller spelled it.
+        host: String,
+        /// The port asked for.
+        port: u16,
+    },
     /// Anything else the system refused.
     #[error("cannot {action} {host}:{port}: {source}")]
     Io {
@@ -77,7 +88,7 @@ impl NetError {
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::AddressInUse { .. } => io::ErrorKind::AddrInUse,
-            Self::PermissionDenied { .. } => io::ErrorKind::PermissionDenied,
+            Self::PermissionDenied { .. } | Self::NotAtHome { .. } => io::ErrorKind::PermissionDenied,
             Self::NotLocal { .. } => io::ErrorKind::AddrNotAvailable,
             Self::Resolve { .. } => io::ErrorKind::NotFound,
             Self::Io { source, .. } => source.kind(),

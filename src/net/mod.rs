@@ -12,6 +12,7 @@
 //! | `driver` | what the loops of servers and clients share |
 //! | [`error`] | what can go wrong at the caller |
 //! | [`inbox`] | what happened, on its way to the thread that runs handlers |
+//! | [`load`] | many clients at once, to see what a server holds |
 //! | [`server`] | the thread of a server |
 //! | [`timer`] | the game loop's ticks |
 //! | [`udp`] | sockets, in batches where the platform has them |
@@ -22,6 +23,7 @@ pub mod clock;
 mod driver;
 pub mod error;
 pub mod inbox;
+pub mod load;
 pub mod server;
 pub mod timer;
 pub mod udp;
@@ -30,6 +32,7 @@ pub use addresses::local_addresses;
 pub use client::UdpClient;
 pub use error::NetError;
 pub use inbox::{ClientNotice, Inbox, Notice};
+pub use load::{Load, LoadOptions, LoadReport};
 pub use server::{ServerStats, UdpServer};
 pub use timer::{Tick, TickTimer};
 pub use udp::SocketStats;

@@ -25,7 +25,7 @@ impl From<NetError> for PyErr {
         let text = error.to_string();
         let number = match &error {
             NetError::AddressInUse { .. } => "EADDRINUSE",
-            NetError::PermissionDenied { .. } => "EACCES",
+            NetError::PermissionDenied { .. } | NetError::NotAtHome { .. } => "EACCES",
             NetError::NotLocal { .. } => "EADDRNOTAVAIL",
             NetError::Resolve { .. } => return Python::attach(|py| raise(shim::gaierror(py), text)),
             NetError::Io { source, .. } => {

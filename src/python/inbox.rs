@@ -63,7 +63,9 @@ impl PyInbox {
     /// whether there is. KeyboardInterrupt comes through.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let deadline = timeout.map(|seconds| clock::now() + Duration::from_secs_f64(seconds.max(0.0)));
+        // A time that no duration can have is for ever.
+        let timeout = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+        let deadline = timeout.and_then(|timeout| clock::now().checked_add(timeout));
         loop {
             let left = deadline.map_or(SIGNAL_CHECK, |at| at.saturating_sub(clock::now()).min(SIGNAL_CHECK));
             if py.detach(|| self.inbox.wait(Some(left))) {
@@ -106,6 +108,17 @@ impl PyInbox {
             }
         }
         PyList::new(py, rows)
+    }
+
+    /// Whether there is something to take.
+    #[getter]
+    fn pending(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Lets a wait end, this one or the next; any thread may call it.
+    fn wake(&self) {
+        self.inbox.wake();
     }
 
     /// Lets every wait end.

@@ -8,6 +8,7 @@ pub(crate) mod codec;
 mod connection;
 pub(crate) mod errors;
 mod inbox;
+mod load;
 pub(crate) mod package;
 mod server;
 pub(crate) mod shim;
@@ -31,6 +32,8 @@ mod core_module {
     use super::connection::{PyClientConnection, PyConnection, PyServerConnection};
     #[pymodule_export]
     use super::inbox::PyInbox;
+    #[pymodule_export]
+    use super::load::PyLoad;
     #[pymodule_export]
     use super::package::{ClientPackage, Header, Package, ServerPackage};
     #[pymodule_export]

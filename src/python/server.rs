@@ -81,7 +81,8 @@ impl PyUdpServer {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         let Some(server) = lock(&self.server).clone() else { return Ok(dict) };
-        for (name, value) in server.stats().entries() {
+        // The server's thread answers when it comes to it.
+        for (name, value) in py.detach(|| server.stats()).entries() {
             dict.set_item(name, value)?;
         }
         Ok(dict)

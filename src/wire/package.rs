@@ -1,6 +1,6 @@
 //! The three package layouts: what follows the header, by who sends it to whom.
 
-use super::{Header, Sqn, WireError, limits, msgpack};
+use super::{HEADER_SIZE, Header, Sqn, WireError, limits, msgpack};
 
 /// Which of the three layouts a package has. Nothing on the wire says so: the role of the sender does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,19 +110,20 @@ pub struct PackageWriter<'b> {
 }
 
 impl<'b> PackageWriter<'b> {
-    /// Appends header and body to `out`; fails if they exceed a package.
+    /// Appends header and body to `out`; fails, and appends nothing, if they exceed a package.
     pub fn new(out: &'b mut Vec<u8>, header: Header, body: Body<'_>) -> Result<Self, WireError> {
         let start = out.len();
-        out.extend_from_slice(&header.encode());
         match body {
-            Body::Plain => {}
-            Body::Client { time_order } => out.extend_from_slice(&time_order.value().to_be_bytes()),
+            Body::Plain => out.extend_from_slice(&header.encode()),
+            Body::Client { time_order } => {
+                out.extend_from_slice(&header.encode());
+                out.extend_from_slice(&time_order.value().to_be_bytes());
+            }
             Body::Server { update } => {
-                let size = out.len() - start + 2 + update.len();
-                let length = u16::try_from(update.len()).map_err(|_| WireError::TooLarge { size })?;
-                if size > limits::MAX_DATAGRAM {
-                    return Err(WireError::TooLarge { size });
-                }
+                let size = HEADER_SIZE + 2 + update.len();
+                let length = u16::try_from(update.len()).ok().filter(|_| size <= limits::MAX_DATAGRAM);
+                let length = length.ok_or(WireError::TooLarge { size })?;
+                out.extend_from_slice(&header.encode());
                 out.extend_from_slice(&length.to_be_bytes());
                 out.extend_from_slice(update);
             }
@@ -151,4 +152,22 @@ impl<'b> PackageWriter<'b> {
 fn split_block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_exceeds_a_package_leaves_nothing_behind() {
+        let mut out = vec![7];
+        for size in [limits::MAX_DATAGRAM - HEADER_SIZE - 1, 70_000] {
+            let update = vec![0; size];
+            let writer = PackageWriter::new(&mut out, Header::default(), Body::Server { update: &update });
+            assert!(
+                matches!(writer, Err(WireError::TooLarge { size: told }) if told == size + HEADER_SIZE + 2)
+            );
+        }
+        assert_eq!(out, [7]);
+    }
 }

@@ -77,6 +77,8 @@ pub(crate) struct World {
     address: SocketAddr,
     next_port: u16,
     config: ServerConfig,
+    /// Makes the secret of each server another one.
+    restarts: u8,
 }
 
 impl World {
@@ -103,13 +105,15 @@ impl World {
             address: ([10, 0, 0, 1], 8080).into(),
             next_port: 2000,
             config,
+            restarts: 7,
         }
     }
 
     /// Another server with another state, on the same address.
     pub(crate) fn restart(&mut self, time_order: u16, state: &State) {
+        self.restarts += 1;
         self.store = Arc::new(Mutex::new(Store::new(Sqn::new(time_order), &pack(state)).unwrap()));
-        self.server = ServerEndpoint::new(self.config, Arc::clone(&self.store), [8; 16]);
+        self.server = ServerEndpoint::new(self.config, Arc::clone(&self.store), [self.restarts; 16]);
     }
 
     pub(crate) fn join(&mut self) {

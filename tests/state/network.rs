@@ -254,7 +254,7 @@ fn update(deletions: u32) -> impl Strategy<Value = Dict> {
 }
 
 fn weather() -> impl Strategy<Value = Weather> {
-    (any::<u64>(), prop_oneof![Just(0.0), 0.0..0.4], prop_oneof![Just(0.0), Just(0.2)], 0usize..5)
+    (any::<u64>(), prop_oneof![Just(0.0), 0.0..0.5], prop_oneof![Just(0.0), Just(0.2)], 0usize..5)
         .prop_map(|(seed, loss, doubled, delay)| Weather { seed, loss, doubled, delay })
 }
 
@@ -289,8 +289,13 @@ fn any_kind() -> impl Strategy<Value = PeerKind> {
     prop_oneof![Just(PeerKind::Ours), Just(PeerKind::Original)]
 }
 
+/// How many plans are tried; `PROPTEST_CASES` says otherwise.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1500)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Updates in several parts, clients of both kinds.
     #[test]

@@ -36,6 +36,7 @@ impl Endpoint for Echo {
 
     fn poll_transmit(&mut self, _now: Duration, out: &mut Vec<u8>) -> Option<SocketAddr> {
         let (to, bytes) = self.answers.pop_front()?;
+        assert!(bytes != b"stumble", "as asked");
         out.extend_from_slice(&bytes);
         Some(to)
     }
@@ -207,4 +208,19 @@ fn two_hundred_starts_and_stops_on_one_port() {
         shard.stop();
         assert_eq!(drain(&inbox).last().unwrap(), "Stopped");
     }
+}
+
+#[test]
+fn after_a_pause_the_socket_is_looked_at_before_anything_is_due() {
+    let (shard, _inbox) = start(0).unwrap();
+    let peer = peer(&shard);
+    peer.send(b"every \xff").unwrap();
+    assert_eq!(receive(&peer), b"every \xff");
+    let before = clock::now();
+    // A panic while sending makes the loop pause for ten milliseconds, long before the next tick.
+    peer.send(b"stumble").unwrap();
+    std::thread::sleep(Duration::from_millis(5));
+    peer.send(b"there?").unwrap();
+    assert_eq!(receive(&peer), b"there?");
+    assert!(clock::now().abs_diff(before) < Duration::from_millis(200), "before the tick");
 }

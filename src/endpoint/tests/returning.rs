@@ -1,0 +1,386 @@
+//! Clients and servers that come, go and come back at awkward moments.
+
+use super::*;
+
+/// Answers of the server to one address, decoded.
+fn sequences(server: &mut ServerEndpoint, now: Duration) -> Vec<Sqn> {
+    let sequence = |(_, bytes): (SocketAddr, Vec<u8>)| {
+        Package::decode(Kind::Server, &bytes).expect("well formed").header.sequence
+    };
+    sent(server, now).into_iter().map(sequence).collect()
+}
+
+#[test]
+fn a_proof_begins_the_session_whatever_was_lost_before_it() {
+    // The last number before the proof is far behind, the same, or far ahead.
+    for (before, proof) in [(1, 300), (5, 5), (100, 40)] {
+        let store = store(1, &serde_json::json!({}));
+        let mut server = endpoint(&store);
+        let mut raw = Raw::new(1);
+        raw.sequence = Sqn::new(before - 1);
+        server.handle_datagram(MS, raw.at, &raw.package(Sqn::ZERO, &[]));
+        let first = sequences(&mut server, MS)[0];
+        raw.sequence = Sqn::new(proof - 1);
+        server.handle_datagram(MS * 40, raw.at, &raw.package(first, &[]));
+        assert_eq!(server.connections(), 1);
+        assert_eq!(sequences(&mut server, MS * 40), [first.next()], "{before} then {proof}");
+        assert_eq!(server.peers().next().unwrap().lock().connection().status(), Status::Connected);
+        let _ = (0..70_000).step_by(10).map(|ms| sent(&mut server, MS * ms)).last();
+        assert_eq!(server.connections(), 0, "forgotten when silent: {before} then {proof}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_over_at_once_is_not_put_off_by_what_the_last_one_still_sent() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    raw.sequence = Sqn::new(500);
+    server.handle_datagram(MS, raw.at, &raw.package(Sqn::new(700), &[]));
+    let first = sequences(&mut server, MS)[0];
+    // Packages of the server before were still on their way to the client.
+    for late in 1..=20 {
+        server.handle_datagram(MS * (1 + late), raw.at, &raw.package(Sqn::new(700).ahead(late as u16), &[]));
+    }
+    server.handle_datagram(MS * 30, raw.at, &raw.package(first, &[]));
+    assert_eq!((server.connections(), server.counters().wrong_acks), (1, 0));
+}
+
+#[test]
+fn a_silenced_address_is_heard_again_after_five_seconds_though_it_never_paused() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    server.handle_datagram(MS, raw.at, &raw.package(Sqn::ZERO, &[]));
+    let first = sequences(&mut server, MS)[0];
+    for guess in 1..=8 {
+        server.handle_datagram(MS * 2, raw.at, &raw.package(first.ahead(100 * guess), &[]));
+    }
+    let proven = (0..280).map(|turn| MS * (25 * turn + 3)).find(|&now| {
+        server.handle_datagram(now, raw.at, &raw.package(first, &[]));
+        server.connections() == 1
+    });
+    let proven = proven.expect("heard again");
+    assert!((MS * 5000..MS * 5100).contains(&proven), "{proven:?}");
+}
+
+#[test]
+fn a_client_that_starts_anew_on_the_port_of_a_lost_session_takes_over() {
+    let mut world =
+        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 3000);
+    world.clients.clear();
+    world.run(MS * 8000);
+    assert_eq!(world.server.peers().next().unwrap().lock().connection().status(), Status::Disconnected);
+    let mut anew = ClientConnection::default();
+    anew.connect(world.now);
+    world.clients.insert(at, anew);
+    world.run(MS * 1000);
+    assert_eq!(world.client(at).connection().status(), Status::Connected);
+    assert_eq!(world.state_of(at)["x"], 1);
+    assert!(world.server.peers().all(|peer| peer.lock().hello()), "known as one of ours again");
+    assert_eq!((world.server.connections(), world.server.counters().proven), (1, 1));
+}
+
+#[test]
+fn a_lost_session_sends_strangers_no_more_than_three_bytes_for_one() {
+    let mut world = World::new(Conditions::default(), &serde_json::json!({"text": "x".repeat(1000)}));
+    let at = world.join();
+    world.run(MS * 1000);
+    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    world.clients.clear();
+    world.run(MS * 8000);
+    let last = peer.lock().connection().local_sequence;
+    let mut raw = Raw::new(1);
+    let mut numbers = vec![last];
+    for step in 0..100 {
+        let now = world.now + MS * 25 * step;
+        let datagram = raw.package(Sqn::ZERO, &[]);
+        world.server.handle_datagram(now, at, &datagram);
+        let answers = sent(&mut world.server, now);
+        assert!(answers.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= 3 * datagram.len());
+        numbers.extend(
+            answers.iter().map(|(_, bytes)| Package::decode(Kind::Server, bytes).unwrap().header.sequence),
+        );
+    }
+    assert!(numbers.len() > 10);
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].next()), "numbers go on by one: {numbers:?}");
+    assert_eq!(peer.lock().connection().status(), Status::Disconnected);
+}
+
+#[test]
+fn a_server_that_is_replaced_within_a_moment_leaves_no_stale_key() {
+    let mut world = World::new(
+        Conditions { latency: MS * 5, ..Conditions::default() },
+        &serde_json::json!({"old": 1, "both": 1}),
+    );
+    let at = world.join();
+    world.run(MS * 500);
+    assert_eq!(world.state_of(at)["old"], 1);
+    for round in 2..12 {
+        world.store = store(1, &serde_json::json!({"both": round, format!("only{round}"): 1}));
+        world.server = endpoint(&world.store);
+        world.run(MS * 1000);
+        let pulled = world.client(at).replica_mut().pull().expect("in sync within a second");
+        let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
+        assert!(pulled.fresh, "nothing of the server before is left");
+        assert_eq!(state.as_object().unwrap().len(), 2, "{state}");
+        assert_eq!(state["both"], round);
+    }
+}
+
+#[test]
+fn tombstones_are_cleared_away_though_nobody_is_there() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut now = Duration::ZERO;
+    for round in 0..100_u16 {
+        for update in [serde_json::json!({format!("npc{round}"): 1}), serde_json::json!({"other": 1})] {
+            store.lock().unwrap().push(now, Sqn::new(2 * round), &encode(&update)).unwrap();
+        }
+        let mut gone = vec![0x81];
+        msgpack::write_str(&mut gone, &format!("npc{round}"));
+        gone.extend_from_slice(&crate::wire::limits::TO_DELETE_MSGPACK);
+        store.lock().unwrap().push(now, Sqn::new(2 * round + 1), &gone).unwrap();
+        now += MS * 100;
+        // As the driver does: only when something is said to be due.
+        if server.poll_timeout().is_some_and(|at| at <= now) {
+            server.handle_timeout(now);
+        }
+    }
+    assert!(store.lock().unwrap().tree().tombstones() <= 20);
+}
+
+#[test]
+fn a_shutdown_in_the_name_of_a_host_that_was_lost_is_refused() {
+    let mut world = World::new(Conditions::default(), &serde_json::json!({}));
+    let host = world.join();
+    world.run(MS * 500);
+    world.clients.clear();
+    world.run(MS * 8000);
+    world.server.handle_datagram(world.now, host, SHUTDOWN);
+    world.run(MS * 3000);
+    assert!(!world.server_events.iter().any(|event| matches!(event, ServerEvent::ShutdownRequested)));
+    assert_eq!(world.server.counters().shutdown_refused, 1);
+}
+
+#[test]
+fn a_client_that_was_away_asks_for_the_state_though_its_game_sleeps() {
+    let mut world =
+        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 500);
+    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    let big: Arc<[u8]> = msgpack::event(&"E".repeat(1900), &[0x90], &[0x80]).into();
+    // Nobody takes the events: no more fit. Then nothing comes for a while, then an event again.
+    for _ in 0..150 {
+        peer.lock().dispatch(Arc::clone(&big), None).unwrap();
+        world.run(MS * 30);
+    }
+    assert!(world.client(at).connection().stats.queue_full > 0);
+    world.run(MS * 300);
+    let asked = world.client(at).connection().local_sequence;
+    world.network.conditions.loss = 1.0;
+    world.run(MS * 2000);
+    peer.lock().dispatch(Arc::clone(&big), None).unwrap();
+    world.network.conditions.loss = 0.0;
+    for _ in 0..500 {
+        let now = world.now;
+        if world.client(at).connection().silence(now) < MS * 1000 {
+            break;
+        }
+        world.run(MS);
+    }
+    assert!(world.client(at).connection().local_sequence.newer_than(asked));
+    assert!(world.client(at).replica_mut().is_resyncing());
+}
+
+#[test]
+fn events_without_end_let_the_state_through() {
+    // Each event leaves no room for a value that cannot be split, or none for any state.
+    for (event, value) in [(400, 1700), (1300, 10), (1900, 1700)] {
+        let mut world = World::new(
+            Conditions { latency: MS * 5, ..Conditions::default() },
+            &serde_json::json!({"text": "x".repeat(value)}),
+        );
+        let at = world.join();
+        world.run(MS * 300);
+        let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+        world.push(&serde_json::json!({"text": "y".repeat(value)}));
+        let event: Arc<[u8]> = msgpack::event(&"E".repeat(event), &[0x90], &[0x80]).into();
+        for _ in 0..50 {
+            peer.lock().dispatch(Arc::clone(&event), None).unwrap();
+            world.run(MS * 20);
+        }
+        assert_eq!(world.state_of(at)["text"], "y".repeat(value));
+        assert!(world.events_of(at).len() > 15, "and are not held up for long");
+    }
+}
+
+#[test]
+fn who_guessed_the_proof_is_sent_little_more() {
+    let store = store(1, &serde_json::json!({"text": "x".repeat(1500)}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    // The second session takes up the peer of the first, which was sent and has acknowledged much.
+    for round in 0..2 {
+        let begin = MS * 100_000 * round;
+        server.handle_datagram(begin, raw.at, &raw.package(Sqn::ZERO, &[]));
+        let mut newest = sequences(&mut server, begin)[0];
+        server.handle_datagram(begin, raw.at, &raw.package(newest, &[]));
+        let peer = Arc::clone(server.peers().next().unwrap());
+        let mut bytes_out = 0;
+        for step in 1..200 {
+            let big = msgpack::event(&"E".repeat(1900), &[0x90], &[0x80]);
+            peer.lock().dispatch(big.into(), None).unwrap();
+            for (_, bytes) in sent(&mut server, begin + MS * 25 * step) {
+                bytes_out += bytes.len();
+                newest = Package::decode(Kind::Server, &bytes).unwrap().header.sequence;
+            }
+        }
+        assert!((3000..16_000).contains(&bytes_out), "{bytes_out} bytes in 5 s");
+        for step in 1..20 {
+            server.handle_datagram(begin + MS * 4900, raw.at, &raw.package(newest, &[]));
+            newest =
+                sequences(&mut server, begin + MS * (4900 + 25 * step)).last().copied().unwrap_or(newest);
+        }
+        assert!(peer.lock().connection().stats.acknowledged > 5);
+        let stats = peer.lock().connection().stats;
+        assert!(stats.bytes_sent as usize > bytes_out + 10_000, "and what waited follows");
+        server.close();
+        server = endpoint(&store);
+        server.remember(peer);
+    }
+}
+
+/// Peers that say anything at any time, some of it true.
+#[test]
+fn whatever_peers_say_numbers_go_on_by_one_and_nothing_is_left_behind() {
+    for seed in 0..40 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let store = store(1, &serde_json::json!({"text": "x".repeat(300)}));
+        let mut server = endpoint(&store);
+        // Each with the newest number sent to it, and the bytes it sent and was sent as a stranger.
+        let mut peers: Vec<_> = (1..=6).map(|port| (Raw::new(port), Sqn::ZERO, 0, 0)).collect();
+        let mut now = MS;
+        let event = event("EVENT");
+        for _ in 0..2000 {
+            let pauses = [0, 1, 20, 25, 30, 100, 1100, 5100, 61_000];
+            now += MS * pauses[random.usize(..60).min(random.usize(..9))];
+            let known: Vec<_> = server.peers().map(|peer| peer.address).collect();
+            let (raw, newest, bytes_in, _) = &mut peers[random.usize(..6)];
+            let ack = match random.u8(..8) {
+                0 => Sqn::ZERO,
+                1 => Sqn::new(random.u16(..)),
+                2 => newest.ahead(random.u16(..3)),
+                _ => *newest,
+            };
+            raw.sequence = match random.u8(..30) {
+                0 => Sqn::ZERO,
+                1 => Sqn::new(random.u16(..)),
+                2 => raw.sequence.ahead(random.u16(..300)),
+                _ => raw.sequence,
+            };
+            let mut datagram = raw.package(ack, &[&event[..]][..random.usize(..2)]);
+            if random.u8(..50) == 0 {
+                datagram = [SHUTDOWN, SHUT_ME_DOWN, b"", &datagram[..13]][random.usize(..4)].to_vec();
+            }
+            *bytes_in += datagram.len();
+            server.handle_datagram(now, raw.at, &datagram);
+            for (to, bytes) in sent(&mut server, now) {
+                let sequence = Package::decode(Kind::Server, &bytes).expect("well formed").header.sequence;
+                let (_, newest, bytes_in, bytes_out) =
+                    peers.iter_mut().find(|(raw, ..)| raw.at == to).unwrap();
+                if known.contains(&to) {
+                    assert_eq!(sequence, newest.next(), "seed {seed}, {to}");
+                } else if server.peers().all(|peer| peer.address != to) {
+                    *bytes_out += bytes.len();
+                    assert!(*bytes_out <= 3 * *bytes_in, "seed {seed}, {to}");
+                }
+                *newest = sequence;
+            }
+            for event in std::iter::from_fn(|| server.poll_event()) {
+                if let ServerEvent::Ready(peer) = event {
+                    peer.take_events(&mut Vec::new());
+                }
+            }
+        }
+        assert!(server.counters().proven > 5);
+        let end = now + MS * 70_000;
+        while now < end {
+            now += MS * 10;
+            sent(&mut server, now);
+        }
+        assert_eq!((server.connections(), server.peers().count()), (0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_client_that_starts_anew_within_a_moment_learns_the_truth_about_its_events() {
+    let mut world =
+        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 700);
+    let peer = Arc::clone(world.server.peers().next().unwrap());
+    for round in 0..3 {
+        let mut anew = ClientConnection::default();
+        anew.connect(world.now);
+        world.clients.insert(at, anew);
+        let names: Vec<_> = (0..20).map(|n| format!("{round}.{n}")).collect();
+        for (id, name) in names.iter().enumerate() {
+            world.client(at).dispatch(event(name), Some(id as u64)).unwrap();
+            world.run(MS * 30);
+        }
+        world.run(MS * 1500);
+        let mut arrived = Vec::new();
+        peer.take_events(&mut arrived);
+        let fates = world.events_of(at);
+        for (id, name) in names.iter().enumerate() {
+            let came = arrived.contains(&ConnectionEvent::Event(event(name)[..].into()));
+            let fate =
+                if came { ConnectionEvent::Acknowledged } else { ConnectionEvent::TimedOut }(id as u64);
+            assert!(fates.contains(&fate), "{name} came: {came}, {fates:?}");
+        }
+        assert!(arrived.len() > 15, "only the first were lost");
+        assert_eq!(world.state_of(at)["x"], 1);
+    }
+}
+
+#[test]
+fn a_stranger_proves_itself_with_what_it_was_sent_lately_not_ever() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    let mut numbers = Vec::new();
+    let mut now = MS;
+    while numbers.len() < 70_000 {
+        server.handle_datagram(now, raw.at, &raw.package(Sqn::ZERO, &[]));
+        numbers.extend(sequences(&mut server, now));
+        now += MS * 200;
+    }
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].next()), "never the same twice in a row");
+    let [.., old] = numbers[..numbers.len() - 100] else { panic!("many") };
+    server.handle_datagram(now, raw.at, &raw.package(old, &[]));
+    assert_eq!((server.connections(), server.counters().wrong_acks), (0, 1));
+    server.handle_datagram(now, raw.at, &raw.package(numbers[numbers.len() - 20], &[]));
+    assert_eq!(server.connections(), 1);
+    assert_eq!(sequences(&mut server, now), [numbers[numbers.len() - 1].next()]);
+}
+
+#[test]
+fn a_server_that_has_received_nothing_yet_is_heard_whatever_the_number_of_the_client() {
+    let mut client = ClientConnection::default();
+    client.connect(MS);
+    client.connection_mut().local_sequence = Sqn::new(40_000);
+    for sequence in 5..8 {
+        let mut datagram = Vec::new();
+        let header = Header { sequence: Sqn::new(sequence), ..Header::default() };
+        let update = empty_update(Sqn::new(9));
+        assert!(PackageWriter::new(&mut datagram, header, Body::Server { update: &update }).is_ok());
+        client.handle_datagram(MS * 2, &datagram);
+    }
+    let stats = client.connection().stats;
+    assert_eq!((stats.received, stats.implausible), (3, 0));
+    assert_eq!(client.replica_mut().time_order(), Sqn::ZERO, "no answer to what was asked");
+}

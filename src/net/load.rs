@@ -1,0 +1,381 @@
+//! Many clients in one thread, to see what a server holds: real sockets, the real protocol, no game.
+//!
+//! Each client numbers, acknowledges and reports time orders as an original one does, and sends events at a
+//! chosen rate. It keeps no copy of the state: what is measured is the server.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::IpAddr,
+    rc::Rc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::{
+    net::UdpSocket,
+    runtime::Builder,
+    task::LocalSet,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{clock, error::NetError, udp};
+use crate::{
+    connection::{Config, Connection, Receipt},
+    wire::{Body, Kind, Package, Sqn, limits, msgpack},
+};
+
+/// Width of a bar of the round trip histogram.
+const RTT_STEP: Duration = Duration::from_micros(100);
+/// Bars of it; the last one stands for all that is longer.
+const RTT_STEPS: usize = 20_000;
+/// How late a client may be with a package before the generator counts itself as late.
+const LATE: Duration = Duration::from_millis(10);
+
+/// What to do to a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadOptions {
+    /// How many clients.
+    pub clients: usize,
+    /// How many of them start per second.
+    pub ramp: f64,
+    /// How long to measure, from the moment all have started.
+    pub measure: Duration,
+    /// A msgpacked event and how often each client sends it per second.
+    pub event: Option<(Arc<[u8]>, f64)>,
+    /// Whether the server may be at an address that is neither loopback nor private.
+    pub anywhere: bool,
+}
+
+/// What the clients have seen so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadReport {
+    /// Clients that have started.
+    pub started: usize,
+    /// Clients that a server has answered.
+    pub answered: usize,
+    /// Clients that have been given a game state.
+    pub joined: usize,
+    /// Whether the figures below are being taken.
+    pub measuring: bool,
+    /// Time measured so far.
+    pub measured: Duration,
+    /// Packages each client received while measured.
+    pub packages: Vec<u64>,
+    /// Round trips, counted by [`LoadReport::rtt_quantile`]'s resolution of 0.1 ms.
+    rtt: Vec<u32>,
+    /// Packages sent while measured.
+    pub sent: u64,
+    /// Bytes received while measured.
+    pub bytes_in: u64,
+    /// Bytes sent while measured.
+    pub bytes_out: u64,
+    /// Own packages that were not acknowledged in time.
+    pub lost: u64,
+    /// Packages that came twice.
+    pub duplicate: u64,
+    /// Datagrams that were no packages.
+    pub malformed: u64,
+    /// Events sent while measured.
+    pub events_sent: u64,
+    /// Events received while measured.
+    pub events_received: u64,
+    /// Packages the generator itself sent more than 10 ms late: it is the bottleneck where these are many.
+    pub late_sends: u64,
+}
+
+impl LoadReport {
+    /// The round trip time that a share `quantile` (0.0..=1.0) of the packages stayed below; `None` without any.
+    pub fn rtt_quantile(&self, quantile: f64) -> Option<Duration> {
+        let all: u64 = self.rtt.iter().map(|&count| u64::from(count)).sum();
+        let wanted = (all as f64 * quantile).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        let bar = self.rtt.iter().position(|&count| {
+            seen += u64::from(count);
+            seen >= wanted
+        })?;
+        Some(RTT_STEP * (bar as u32 + 1))
+    }
+
+    fn count_rtt(&mut self, round_trip: Duration) {
+        if self.rtt.is_empty() {
+            self.rtt = vec![0; RTT_STEPS];
+        }
+        let bar = (round_trip.as_nanos() / RTT_STEP.as_nanos()) as usize;
+        if let Some(count) = self.rtt.get_mut(bar.min(RTT_STEPS - 1)) {
+            *count += 1;
+        }
+    }
+}
+
+/// A load that is on, until its time is over or it is dropped.
+#[derive(Debug)]
+pub struct Load {
+    report: Arc<Mutex<LoadReport>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Starts clients of the server at `host`:`port`, in a thread of their own.
+    pub fn start(host: &str, port: u16, options: LoadOptions) -> Result<Self, NetError> {
+        let remote = udp::resolve(host, port)?.into_iter().map(udp::reachable).next();
+        let failed = |source| NetError::Io { action: "connect to", host: host.to_owned(), port, source };
+        let remote = remote.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        if !options.anywhere && !is_at_home(remote.ip()) {
+            return Err(NetError::NotAtHome { host: host.to_owned(), port });
+        }
+        // All sockets at once, so that too low a limit on open files is an error here.
+        let sockets: Vec<_> =
+            (0..options.clients).map(|_| udp::connect(remote)).collect::<Result<_, _>>().map_err(failed)?;
+        let report = Arc::new(Mutex::new(LoadReport::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let shared = (Arc::clone(&report), Arc::clone(&stop));
+        let thread = thread::Builder::new()
+            .name("pygase-load".into())
+            .spawn(move || run(sockets, &options, &shared.0, &shared.1))
+            .map_err(failed)?;
+        Ok(Self { report, stop, thread: Some(thread) })
+    }
+
+    /// What the clients have seen so far, at most a quarter of a second ago.
+    pub fn report(&self) -> LoadReport {
+        lock(&self.report).clone()
+    }
+
+    /// Whether all is measured.
+    pub fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends it, over or not, and gives what was seen.
+    pub fn stop(mut self) -> LoadReport {
+        self.end();
+        self.report()
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say that is not in the report.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn lock(report: &Mutex<LoadReport>) -> MutexGuard<'_, LoadReport> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an address belongs to this machine or to a private network.
+fn is_at_home(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+/// A moment of the clock, for tokio.
+fn moment(at: Duration) -> Instant {
+    Instant::from_std(clock::instant(at))
+}
+
+/// The thread: starts the clients one by one, measures, and publishes what they see.
+fn run(
+    sockets: Vec<std::net::UdpSocket>,
+    options: &LoadOptions,
+    shared: &Mutex<LoadReport>,
+    stop: &AtomicBool,
+) {
+    const PUBLISH: Duration = Duration::from_millis(250);
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+    let clients = LocalSet::new();
+    let report =
+        Rc::new(RefCell::new(LoadReport { packages: vec![0; sockets.len()], ..LoadReport::default() }));
+    clients.block_on(&runtime, async {
+        let begin = clock::now();
+        let ramp = Duration::from_secs_f64(options.clients as f64 / options.ramp.max(1.0));
+        for (index, socket) in sockets.into_iter().enumerate() {
+            let start = begin + ramp.mul_f64(index as f64 / options.clients.max(1) as f64);
+            let client = Client::new(index, Rc::clone(&report), options.event.clone(), start);
+            tokio::task::spawn_local(client.run(socket));
+        }
+        let (from, until) = (begin + ramp, begin + ramp + options.measure);
+        while clock::now() < until && !stop.load(Ordering::Relaxed) {
+            let now = clock::now();
+            {
+                let mut report = report.borrow_mut();
+                report.measuring = now >= from;
+                report.measured = now.saturating_sub(from);
+                lock(shared).clone_from(&report);
+            }
+            let next = if report.borrow().measuring { until } else { from };
+            sleep_until(moment((now + PUBLISH).min(next.max(now)))).await;
+        }
+        let mut report = report.borrow_mut();
+        report.measured = clock::now().min(until).saturating_sub(from);
+        lock(shared).clone_from(&report);
+    });
+}
+
+/// One client: what a player's machine says on the wire.
+struct Client {
+    index: usize,
+    report: Rc<RefCell<LoadReport>>,
+    connection: Connection,
+    time_order: Sqn,
+    next_send: Duration,
+    event: Option<(Arc<[u8]>, Duration)>,
+    next_event: Duration,
+    answered: bool,
+    lost: u64,
+}
+
+impl Client {
+    fn new(
+        index: usize,
+        report: Rc<RefCell<LoadReport>>,
+        event: Option<(Arc<[u8]>, f64)>,
+        start: Duration,
+    ) -> Self {
+        let event = event.map(|(bytes, rate)| (bytes, Duration::from_secs_f64(1.0 / rate.max(1e-3))));
+        Self {
+            index,
+            report,
+            connection: Connection::new(Config::default()),
+            time_order: Sqn::ZERO,
+            next_send: start,
+            event,
+            next_event: start,
+            answered: false,
+            lost: 0,
+        }
+    }
+
+    async fn run(mut self, socket: std::net::UdpSocket) {
+        sleep_until(moment(self.next_send)).await;
+        let Ok(socket) = UdpSocket::from_std(socket) else { return };
+        self.report.borrow_mut().started += 1;
+        let mut datagram = [0; limits::MAX_DATAGRAM];
+        loop {
+            let due = moment(self.next_send);
+            if let Ok(received) = timeout_at(due, socket.recv(&mut datagram)).await
+                && let Some(bytes) = received.ok().and_then(|size| datagram.get(..size))
+            {
+                self.receive(bytes);
+            }
+            if clock::now() >= self.next_send {
+                self.send(&socket);
+            }
+        }
+    }
+
+    fn send(&mut self, socket: &UdpSocket) {
+        let now = clock::now();
+        let report = &mut *self.report.borrow_mut();
+        if report.measuring && now.saturating_sub(self.next_send) > LATE {
+            report.late_sends += 1;
+        }
+        self.connection.handle_timeout(now);
+        if let Some((event, interval)) = &self.event
+            && now >= self.next_event
+            && self.answered
+        {
+            self.next_event = now.max(self.next_event + *interval);
+            report.events_sent += u64::from(report.measuring);
+            // Events of a chosen size are the caller's to check; one that never fits is not sent.
+            let _ = self.connection.dispatch(Arc::clone(event), None, crate::endpoint::MAX_CLIENT_EVENT);
+        }
+        let mut out = Vec::with_capacity(64);
+        let body = Body::Client { time_order: self.time_order };
+        let limit = limits::MAX_DATAGRAM;
+        if self.connection.write_package(now, body, limit, limits::EVENTS_PER_PACKAGE, &mut out).is_ok()
+            && socket.try_send(&out).is_ok()
+            && report.measuring
+        {
+            report.sent += 1;
+            report.bytes_out += out.len() as u64;
+        }
+        let lost = self.connection.stats.lost;
+        report.lost += if report.measuring { lost - self.lost } else { 0 };
+        self.lost = lost;
+        let interval = self.connection.interval(now);
+        let next = self.next_send + interval;
+        self.next_send = if next > now { next } else { now + interval };
+    }
+
+    fn receive(&mut self, datagram: &[u8]) {
+        let now = clock::now();
+        let report = &mut *self.report.borrow_mut();
+        let Ok(package) = Package::decode(Kind::Server, datagram) else {
+            report.malformed += 1;
+            return;
+        };
+        if !self.answered {
+            self.answered = true;
+            report.answered += 1;
+        }
+        let receipt = self.connection.receive(now, &package);
+        while self.connection.poll_event().is_some() {}
+        if receipt == Receipt::Dropped {
+            report.duplicate += 1;
+            return;
+        }
+        if let Body::Server { update } = package.body
+            && let Ok(time_order) = msgpack::update_time_order(update)
+            && time_order.newer_than(self.time_order)
+        {
+            report.joined += usize::from(self.time_order == Sqn::ZERO);
+            self.time_order = time_order;
+        }
+        if report.measuring {
+            if let Some(count) = report.packages.get_mut(self.index) {
+                *count += 1;
+            }
+            report.bytes_in += datagram.len() as u64;
+            report.events_received += package.events().count() as u64;
+            if let Some(round_trip) = self.connection.take_round_trip() {
+                report.count_rtt(round_trip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn home_is_this_machine_and_private_networks() {
+        for home in
+            ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"]
+        {
+            assert!(is_at_home(home.parse().unwrap()), "{home}");
+        }
+        for away in ["8.8.8.8", "172.32.0.1", "0.0.0.0", "2001:db8::1", "::ffff:8.8.8.8"] {
+            assert!(!is_at_home(away.parse().unwrap()), "{away}");
+        }
+    }
+
+    #[test]
+    fn a_quantile_is_the_upper_edge_of_its_bar() {
+        let mut report = LoadReport::default();
+        assert_eq!(report.rtt_quantile(0.5), None);
+        for tenths in 0..100 {
+            report.count_rtt(RTT_STEP * tenths);
+        }
+        report.count_rtt(Duration::from_secs(60));
+        assert_eq!(report.rtt_quantile(0.5), Some(RTT_STEP * 51));
+        assert_eq!(report.rtt_quantile(1.0), Some(RTT_STEP * RTT_STEPS as u32));
+    }
+}
