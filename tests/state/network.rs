@@ -12,14 +12,14 @@ const ROUND: Duration = Duration::from_millis(25);
 
 /// What a client makes of updates.
 enum Copy {
-    Ours { replica: Replica, game: Dict },
+    Ours { replica: Box<Replica>, game: Dict },
     Original { time_order: Sqn, state: Dict },
 }
 
 impl Copy {
     fn new(kind: PeerKind) -> Self {
         match kind {
-            PeerKind::Ours => Self::Ours { replica: Replica::new(), game: Dict::new() },
+            PeerKind::Ours => Self::Ours { replica: Box::default(), game: Dict::new() },
             PeerKind::Original => Self::Original { time_order: Sqn::ZERO, state: Dict::new() },
         }
     }
