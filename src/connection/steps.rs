@@ -62,7 +62,7 @@ impl Connection {
     /// Claims that a package was sent at `at`, or that one in flight was sent then.
     pub fn claim_sent(&mut self, sequence: Sqn, at: Duration) {
         let callbacks = self.in_flight.forget(sequence).map(|package| package.callbacks).unwrap_or_default();
-        self.in_flight.push(SentPackage { sequence, at, callbacks });
+        self.in_flight.push(SentPackage { sequence, at, callbacks, number: None });
     }
 
     /// Forgets a package in flight, and with it what becomes of its events.

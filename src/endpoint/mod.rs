@@ -51,10 +51,14 @@ pub(crate) fn largest_event(config: &Config, largest: usize) -> usize {
 
 /// The largest datagram to send, given what is in it without events and the first event that waits.
 /// Events fill a package to its target size; only an event that cannot be split may go beyond.
-fn datagram_limit(config: &Config, without_events: usize, first_event: Option<usize>) -> usize {
-    use crate::wire::limits::{MAX_DATAGRAM, TARGET_DATAGRAM};
+fn datagram_limit(
+    config: &Config,
+    target: usize,
+    without_events: usize,
+    first_event: Option<usize>,
+) -> usize {
     let needed = without_events + first_event.map_or(0, |size| 2 + size);
-    needed.max(TARGET_DATAGRAM).min(config.max_datagram.min(MAX_DATAGRAM))
+    needed.max(target).min(crate::wire::limits::MAX_DATAGRAM.min(config.max_datagram))
 }
 
 /// How many events a package to a peer may have: an original sends five, and reads any number.

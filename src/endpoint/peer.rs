@@ -14,7 +14,9 @@ use super::{
     largest_event,
 };
 use crate::{
-    connection::{Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
+    connection::{
+        Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, Quality, Receipt, Status,
+    },
     state::{PeerKind, Store, View},
     wire::{
         Body, Header, Package, Sqn,
@@ -29,6 +31,10 @@ const EARLY_CREDIT: u64 = 4096;
 const EARLY_ACKS: u64 = 2;
 /// An event that would leave less than this for the state goes without it.
 const MIN_STATE_BUDGET: usize = 64;
+/// Packages in flight beyond which a large state comes at one package per interval.
+const MAX_BURST: usize = 48;
+/// The least size of packages that leaves room for anything.
+const MIN_PACKAGE: usize = 256;
 /// How old an acknowledged number may be, in packages: ten seconds at 45 packages per second.
 const MAX_ACK_AGE: i32 = 450;
 /// How far a number may jump ahead, at once and per second of silence.
@@ -53,9 +59,10 @@ pub struct ServerConnection {
     connection: Connection,
     /// `None` while no server drives this connection.
     view: Option<View>,
-    /// Somebody steps this connection; no server does.
-    by_hand: bool,
+    driver: Driver,
     hello: bool,
+    /// The last package was full of a state that is too large for it.
+    bursts: bool,
     /// Packages acknowledged and bytes sent when the session began.
     begun_at: (u64, u64),
     /// The last package had no room for the state beside its event.
@@ -74,6 +81,13 @@ struct RestartCandidate {
     hello: bool,
 }
 
+/// Who decides when a package goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Driver {
+    Server,
+    Hand,
+}
+
 /// Whether a datagram belongs to the session of its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Belongs {
@@ -90,8 +104,9 @@ impl ServerConnection {
             last_client_time_order,
             connection: Connection::new(config),
             view: None,
-            by_hand: false,
+            driver: Driver::Server,
             hello: false,
+            bursts: false,
             begun_at: (0, 0),
             state_gave_way: false,
             restart_candidate: None,
@@ -120,7 +135,10 @@ impl ServerConnection {
     pub fn dispatch(&mut self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
         let largest = largest_event(&self.connection.config, MAX_SERVER_EVENT);
         self.connection.dispatch(event, callback, largest)?;
-        if self.view.is_some() && !self.by_hand && self.connection.status() == Status::Disconnected {
+        if self.view.is_some()
+            && self.driver == Driver::Server
+            && self.connection.status() == Status::Disconnected
+        {
             self.connection.abandon_events();
         }
         Ok(())
@@ -138,7 +156,8 @@ impl ServerConnection {
         self.restart_candidate = None;
         self.shutdown_asked = None;
         let kind = if proven.hello { PeerKind::Ours } else { PeerKind::Original };
-        self.view = Some(View::new(store, kind).starting_from(time_order));
+        let view = View::new(store, kind).starting_from(time_order);
+        self.view = Some(if proven.returning { view.returning() } else { view });
     }
 
     /// Whether a package can be part of the session, judged by its header.
@@ -177,6 +196,7 @@ impl ServerConnection {
             local_sequence: self.connection.local_sequence,
             window: crate::connection::ReceiveWindow::default(),
             hello: self.restart_candidate.is_some_and(|candidate| candidate.hello),
+            returning: true,
             held: Vec::new(),
         };
         self.begin(now, proven, time_order, store);
@@ -204,6 +224,9 @@ impl ServerConnection {
     /// Takes in a package of the session.
     pub(super) fn receive(&mut self, now: Duration, package: &Package<'_>, store: &Store) {
         let receipt = self.connection.receive(now, package);
+        if let Some(view) = &mut self.view {
+            self.connection.take_arrived().for_each(|number| view.arrived(number));
+        }
         let Body::Client { time_order } = package.body else { return };
         if receipt == Receipt::Newest {
             self.restart_candidate = None;
@@ -227,22 +250,30 @@ impl ServerConnection {
     ) {
         let early = self.is_early();
         scratch.clear();
-        self.write_update(now, store, early, scratch);
+        let number = self.write_update(now, store, early, scratch);
         if scratch.is_empty() {
             return;
         }
+        let events_before = self.connection.stats.events_sent;
         let event = self.connection.next_event_size();
-        let limit = datagram_limit(&self.connection.config, SERVER_PREFIX + scratch.len(), event);
+        let limit =
+            datagram_limit(&self.connection.config, self.target(), SERVER_PREFIX + scratch.len(), event);
         let body = Body::Server { update: scratch };
         let events = if early { 0 } else { events_per_package(self.hello) };
         if self.connection.write_package(now, body, limit, events, out).is_err() {
             self.connection.stats.queue_full += 1;
+        } else if let Some(number) = number
+            && self.hello
+            && self.connection.stats.events_sent == events_before
+        {
+            // A client of ours acknowledges a package without events only if it has merged what is in it.
+            self.connection.number_newest(number);
         }
     }
 
     /// Takes in a package that somebody else received, by hand.
     pub fn receive_by_hand(&mut self, now: Duration, package: &Package<'_>) -> Receipt {
-        self.by_hand = true;
+        self.driver = Driver::Hand;
         let receipt = self.connection.receive(now, package);
         if let (Receipt::Newest, Body::Client { time_order }) = (receipt, package.body) {
             self.last_client_time_order = time_order;
@@ -252,18 +283,31 @@ impl ServerConnection {
 
     /// Appends to `out` the update for the next package that somebody else sends, by hand.
     pub fn update_by_hand(&mut self, now: Duration, store: &mut Store, out: &mut Vec<u8>) {
-        self.by_hand = true;
+        self.driver = Driver::Hand;
         let reported = self.last_client_time_order;
         let fresh = || View::new(store, PeerKind::Original).starting_from(reported);
         self.view.get_or_insert_with(fresh).report(reported, store);
         self.write_update(now, store, false, out);
     }
 
-    /// Appends the next update to `scratch`; nothing where there is no view.
-    fn write_update(&mut self, now: Duration, store: &mut Store, early: bool, scratch: &mut Vec<u8>) {
-        let Some(view) = &mut self.view else { return };
+    /// The size a package to this client aims at.
+    fn target(&self) -> usize {
+        let config = &self.connection.config;
+        config.package_size.clamp(MIN_PACKAGE, MAX_DATAGRAM).min(config.max_datagram)
+    }
+
+    /// Appends the next update to `scratch`, nothing where there is no view; gives the number of what it is a
+    /// part of.
+    fn write_update(
+        &mut self,
+        now: Duration,
+        store: &mut Store,
+        early: bool,
+        scratch: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let target = self.target();
+        let view = self.view.as_mut()?;
         let largest = self.connection.config.max_datagram.min(MAX_DATAGRAM);
-        let target = TARGET_DATAGRAM.min(largest);
         let event = self.connection.next_event_size();
         let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
         // The first event has precedence, but not twice in a row: events without end must not starve the state.
@@ -273,8 +317,9 @@ impl ServerConnection {
             target.checked_sub(taken).filter(|budget| *budget >= MIN_STATE_BUDGET)
         };
         let budget = budget.filter(|_| !early);
+        let mut number = None;
         if let Some(budget) = budget {
-            view.write_update(store, now, budget, scratch);
+            number = view.write_update(store, now, budget, scratch);
         }
         let fits = event.is_none() || taken + scratch.len() <= largest || self.state_gave_way;
         self.state_gave_way = !early && (budget.is_none() || !fits);
@@ -282,7 +327,21 @@ impl ServerConnection {
             // What has no room beside the event, a value that cannot be split perhaps, comes with the next package.
             scratch.clear();
             view.empty_update(scratch);
+            number = None;
         }
+        self.bursts = self.hello && number.is_some() && view.has_more();
+        number
+    }
+
+    /// Whether the next package may follow in less than an interval: there is more of a large state for a client
+    /// of ours than a package can take, and the line is good.
+    pub(super) fn may_burst(&self) -> bool {
+        let connection = &self.connection;
+        self.bursts
+            && connection.congestion.fast
+            && connection.congestion.quality == Quality::Good
+            && connection.stats.acknowledged - self.begun_at.0 >= EARLY_ACKS
+            && connection.in_flight().len() < MAX_BURST
     }
 
     /// Whether the client has been sent its credit without having shown twice that it receives it.

@@ -431,6 +431,21 @@ class TestReceive:
         store.push_update(GameStateUpdate(4, y=2))
         assert connection._create_next_package().game_state_update == GameStateUpdate(4, y=2)
 
+    def test_refused_packages_change_nothing(self, run, handler, is_original):
+        connection = ClientConnection(ADDRESS, handler)
+        with pytest.raises(AttributeError):
+            run(connection._recv(package(1)))
+        expected = (1, "Connected") if is_original else (0, "Disconnected")
+        assert (connection.remote_sequence, status(connection)) == expected
+
+    def test_client_with_another_state(self, handler, is_original):
+        store = GameStateStore(GameState(time_order=3, x=1))
+        store.push_update(GameStateUpdate(4, y=2))
+        store.push_update(GameStateUpdate(5, z=3))
+        connection = ServerConnection(ADDRESS, handler, store, Sqn(4))
+        rest = {} if is_original else {"x": 1, "y": 2, "game_status": 0}
+        assert connection._create_next_package().game_state_update == GameStateUpdate(5, z=3, **rest)
+
     def test_wrong_kind(self, run, handler):
         with pytest.raises(AttributeError, match="game_state_update"):
             run(ClientConnection(ADDRESS, handler)._recv(package(1)))
