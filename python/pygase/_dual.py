@@ -2,6 +2,7 @@
 
 # Contents
 - `dual`: makes such a call
+- `Call`: what it returns where an event loop runs, if the work is done elsewhere
 - `run_in_thread`: starts a thread for a coroutine
 - `has_own_loop`, `share_loop`: whose event loop it is
 - `check_port`: checks a port number
@@ -13,42 +14,107 @@ import asyncio
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, ParamSpec
 
-__all__ = ["check_port", "dual", "has_own_loop", "run_in_thread", "share_loop"]
+from pygase._loops import in_thread, running
+
+__all__ = ["Call", "check_port", "dual", "has_own_loop", "run_in_thread", "share_loop"]
 
 P = ParamSpec("P")
 
 _own_loop: ContextVar[bool] = ContextVar("pygase_own_loop", default=False)
 
 
-def dual(function: Callable[P, Any], *, at_once: bool = False) -> Callable[P, Any]:
+class Call(Coroutine[Any, Any, Any]):
+    """A call that is under way, or done: await it, or make a task of it, for its result.
+
+    Unlike other coroutines it has begun, and nobody minds if it is never awaited.
+
+    Args:
+        future: Gets the result.
+    """
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._future = future
+        self._waiting: Coroutine[Any, Any, Any] | None = None
+
+    def done(self) -> bool:
+        """Return whether there is a result."""
+        return self._future.done()
+
+    def result(self) -> Any:
+        """Return the result; to be called when there is one."""
+        return self._future.result()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._wait().__await__()
+
+    def send(self, value: Any) -> Any:
+        """Resume waiting."""
+        return self._begun().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an exception where it waits."""
+        return self._begun().throw(*error)
+
+    def close(self) -> None:
+        """Stop waiting."""
+        if self._waiting is not None:
+            self._waiting.close()
+
+    def __getattr__(self, name: str) -> Any:
+        # Event loops look at these of their tasks' coroutines.
+        if name.startswith("cr_") or name in ("__name__", "__qualname__"):
+            return getattr(self._begun(), name)
+        raise AttributeError(name)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _begun(self) -> Coroutine[Any, Any, Any]:
+        if self._waiting is None:
+            self._waiting = self._wait()
+        return self._waiting
+
+    async def _wait(self) -> Any:
+        if self._future.done():
+            return self._future.result()
+        loop = running()
+        if loop is None:
+            raise RuntimeError("no event loop of asyncio, trio or curio is running")
+        return await loop.result(self._future)
+
+
+def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = False) -> Callable[P, Any]:
     """Make a call that blocks, and returns an awaitable while an event loop runs in the thread.
 
-    A plain function is called as it is, or by a thread of the event loop, where it is under way before it is
-    awaited. A coroutine function gets an event loop of its own, or is awaited in the running one.
+    The event loop may be one of asyncio (uvloop, too), trio or curio. A plain function is called as it is, or
+    by a thread of its own where an event loop runs; there it is under way before it is awaited. A coroutine
+    function gets an event loop of its own, or is awaited in the running one.
 
     Args:
         function: The function or coroutine function behind the call.
-        at_once: The function never blocks; it is done before it is awaited.
+        at_once: The function does not block and is done before it is awaited; or a function of the first
+            argument that says whether that is so.
     """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
+        if running() is None:
             result = function(*args, **kwargs)
             return asyncio.run(_alone(result)) if inspect.iscoroutine(result) else result
         if inspect.iscoroutinefunction(function):
             return function(*args, **kwargs)
-        if not at_once:
-            return loop.run_in_executor(None, functools.partial(function, *args, **kwargs))
-        done = loop.create_future()
-        done.set_result(function(*args, **kwargs))
-        return done
+        if not (at_once(args[0]) if callable(at_once) else at_once):
+            return Call(
+                in_thread(functools.partial(function, *args, **kwargs), f"pygase-{function.__name__}")
+            )
+        future: Future[Any] = Future()
+        future.set_result(function(*args, **kwargs))
+        return Call(future)
 
     return call
 

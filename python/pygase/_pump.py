@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from pygase import _core
-from pygase._dual import share_loop
+from pygase._dual import Call, share_loop
+from pygase._foreign import settled, workers
+from pygase._loops import Tasks, running
 from pygase.event import Event, UniversalEventHandler
 from pygase.utils import logger
 
@@ -116,10 +118,15 @@ class Lane:
     """The calls for one connection, each begun when the one before it has ended."""
 
     def __init__(
-        self, errors: UserErrors, ready: Callable[[Lane], None], counters: Counter[str] | None = None
+        self,
+        errors: UserErrors,
+        ready: Callable[[Lane], None],
+        start: Callable[[Coroutine[Any, Any, None]], Any],
+        counters: Counter[str] | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter() if counters is None else counters
-        self.task: asyncio.Task[None] | None = None
+        self.is_busy = False
+        self._start = start
         self._errors = errors
         self._ready = ready
         self._is_ready = False
@@ -147,34 +154,38 @@ class Lane:
         what, function = self._waiting.popleft()
         awaitable = self._begin(what, function)
         if awaitable is not None:
-            self.task = asyncio.get_running_loop().create_task(self._finish(what, awaitable))
+            self.is_busy = True
+            self._start(self._finish(what, awaitable))
         self._look()
 
     def _look(self) -> None:
-        if self._waiting and self.task is None and not self._is_ready:
+        if self._waiting and not self.is_busy and not self._is_ready:
             self._is_ready = True
             self._ready(self)
 
     def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
         try:
             result = function()
-            if asyncio.isfuture(result) and result.done():
+            if (isinstance(result, Call) or asyncio.isfuture(result)) and result.done():
                 result = result.result()
             return result if inspect.isawaitable(result) else None
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # of a future that was cancelled
             self._failed(what, error)
             return None
 
     async def _finish(self, what: str, awaitable: Awaitable[Any]) -> None:
         try:
-            await awaitable
-        except Exception as error:
+            await settled(awaitable)
+        except BaseException as error:
+            loop = running()
+            if loop is None or not loop.is_users(error):
+                raise
             self._failed(what, error)
         finally:
-            self.task = None
+            self.is_busy = False
             self._look()
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: BaseException) -> None:
         self.counters[self._errors.report(what, error)] += 1
 
 
@@ -188,8 +199,9 @@ class Pump:
         self._finished = False
         self._lanes: set[Lane] = set()
         self._ready: deque[Lane] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake: Callable[[], None] = lambda: None
+        self._ring: Callable[[], None] = self.inbox.wake
+        self._tasks: Tasks | None = None
+        self._due: float | None = None
 
     def take(self, kind: int, tag: int, payload: Any) -> None:
         """Act on one notice.
@@ -205,6 +217,18 @@ class Pump:
         """End what the core does for this pump."""
         raise NotImplementedError
 
+    def on_time(self) -> None:
+        """Do what was to be done later, see `call_at`."""
+
+    def call_at(self, moment: float) -> None:
+        """Have `on_time` called; there is one such moment at a time, and the earlier one counts.
+
+        Args:
+            moment: When to call it, in the time of `time.monotonic`.
+        """
+        if moment < (math.inf if self._due is None else self._due):
+            self._due = moment
+
     def abandon(self) -> None:
         """Stop everything, in the place of `run`."""
         self.stop()
@@ -213,36 +237,42 @@ class Pump:
 
     async def run(self) -> None:
         """Hand out notices until `finish` is called, then stop everything."""
-        self._loop = asyncio.get_running_loop()
+        loop = running()
+        assert loop is not None, "a coroutine runs in an event loop"
         share_loop()
-        wake = asyncio.Event()
-        self._wake = wake.set
+        bell = loop.bell(self.inbox)
+        tasks = self._tasks = loop.tasks()
+        self._ring = bell.ring
         grace = 0.0
-        try:
-            with _woken(self.inbox, self._loop, wake.set):
+        with workers():
+            try:
                 while not self._finished:
-                    wake.clear()
+                    bell.clear()
                     self._take_all()
+                    if self._due is not None and self._due <= time.monotonic():
+                        self._due = None
+                        self.on_time()
                     self._step_lanes(SLICE)
+                    await tasks.flush()
                     if self._ready:
-                        await asyncio.sleep(0)
+                        await loop.sleep(0)
                     elif not self._finished:
-                        await wake.wait()
-            grace = GRACE
-        finally:
-            self.stop()
-            self._take_all()
-            self._step_lanes(grace)
-            self.inbox.close()
-            self.done.set()
-            await self._end_lanes(grace)
+                        await bell.wait(self._due)
+                grace = GRACE
+            finally:
+                await bell.close()
+                self.stop()
+                self._take_all()
+                self._step_lanes(grace)
+                self.inbox.close()
+                self.done.set()
+                with loop.shield():
+                    await tasks.end(grace)
 
     def finish(self) -> None:
         """Make `run` end soon; may be called by any thread."""
         self._finished = True
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the event loop may be closed already
-                self._loop.call_soon_threadsafe(self._wake)
+        self.inbox.wake()
 
     def lane(self, connection: Any) -> Lane:
         """Return the lane of a connection.
@@ -253,7 +283,7 @@ class Pump:
         lane: Lane | None = vars(connection).get("_lane")
         if lane is None or lane not in self._lanes:
             counters = None if lane is None else lane.counters
-            lane = vars(connection)["_lane"] = Lane(self.errors, self._lane_ready, counters)
+            lane = vars(connection)["_lane"] = Lane(self.errors, self._lane_ready, self._start_task, counters)
             self._lanes.add(lane)
         return lane
 
@@ -314,7 +344,11 @@ class Pump:
 
     def _lane_ready(self, lane: Lane) -> None:
         self._ready.append(lane)
-        self._wake()
+        self._ring()
+
+    def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        assert self._tasks is not None, "lanes are stepped by `run`"
+        self._tasks.start(coroutine)
 
     def _step_lanes(self, seconds: float) -> None:
         """Let the lanes that are ready take turns, so that a busy connection holds up no other."""
@@ -322,69 +356,18 @@ class Pump:
         while self._ready and time.monotonic() < deadline:
             self._ready.popleft().step()
 
-    async def _end_lanes(self, grace: float) -> None:
-        current = asyncio.current_task()
-        tasks = [lane.task for lane in self._lanes if lane.task is not None and lane.task is not current]
-        if tasks and grace:
-            await asyncio.wait(tasks, timeout=grace)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
-
 
 async def _both(handlers: Any, wire: Any, event: Event) -> None:
     """Hand an event to its handler and, whatever comes of that, to the wire."""
     try:
         result = call_handler(handlers, event)
         if inspect.isawaitable(result):
-            await result
+            await settled(result)
     finally:
         pushed = wire._push_event(event)
         if inspect.isawaitable(pushed):
-            await pushed
+            await settled(pushed)
 
 
 def _knows_all(event_type: str) -> bool:
     return True
-
-
-@contextmanager
-def _woken(inbox: _core.Inbox, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> Iterator[None]:
-    """Have `wake` called in the event loop when there is something in the inbox."""
-    descriptor = inbox.fileno()
-    if descriptor is not None:
-        try:
-            loop.add_reader(descriptor, wake)
-        except NotImplementedError:
-            pass
-        else:
-            try:
-                yield
-            finally:
-                loop.remove_reader(descriptor)
-            return
-    closing = False
-    taken = threading.Event()
-
-    def take_note() -> None:
-        wake()
-        taken.set()
-
-    def watch() -> None:
-        while not closing:
-            if inbox.wait(None) and not closing:
-                taken.clear()
-                with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(take_note)
-                    taken.wait()
-
-    watcher = threading.Thread(target=watch, name="pygase-inbox", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        closing = True
-        taken.set()
-        inbox.close()
-        watcher.join(GRACE)

@@ -2,19 +2,22 @@
 
 # Contents
 - `GameStateStore`: keeps the game state and its mirror in the core
+- `StoreWatch`: shares what is in a store, whatever kind of store that is
 - `state_of`, `attributes_of`, `update_after`: helpers for any object that is used as a store
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from typing import Any
 
 from pygase import _core
 from pygase.gamestate import GameState, GameStateUpdate
 from pygase.utils import Sqn
 
-__all__ = ["GameStateStore", "attributes_of", "state_of", "update_after"]
+__all__ = ["GameStateStore", "StoreWatch", "attributes_of", "state_of", "update_after"]
 
 
 class GameStateStore:
@@ -106,6 +109,59 @@ class GameStateStore:
 
 # Where it is imported from.
 GameStateStore.__module__ = "pygase.backend"
+
+
+class StoreWatch:
+    """Shares what is in a store through a mirror in the core.
+
+    A `GameStateStore` brings its mirror along and keeps it. Any other object is asked for its game state from
+    time to time, never more often than once in a `TICK`, and shared when the time order of that has changed.
+
+    Args:
+        store: A `GameStateStore`, or an object with the same methods.
+    """
+
+    #: Seconds between two looks; there is no more than one package to a client in that time.
+    TICK = 0.025
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._polls = not isinstance(getattr(store, "_mirror", None), _core.Store)
+        self._last_look = -math.inf
+        self._seen = -1
+        self._must_share = False
+        if self._polls:
+            state = self._ask()
+            self.mirror = _core.Store(state.time_order, attributes_of(state))
+        else:
+            self.mirror = store._mirror
+        #: When to look again, in the time of `time.monotonic`; may be infinity.
+        self.next_look = self._last_look + self.TICK if self._polls else math.inf
+
+    def look_soon(self) -> float:
+        """Say that what is in the store is to be shared anew, and return when that will be due."""
+        self._must_share = True
+        self.next_look = min(self.next_look, self._last_look + self.TICK)
+        return self.next_look
+
+    def look(self) -> None:
+        """Share what is in the store."""
+        must_share, self._must_share = self._must_share, False
+        self.next_look = time.monotonic() + self.TICK if self._polls else math.inf
+        if self._polls:
+            before = self._seen
+            state = self._ask()
+            if must_share or state.time_order != before:
+                self.mirror.replace(state.time_order, attributes_of(state))
+        elif must_share:
+            self._last_look = time.monotonic()
+            self._store._mirror_all()
+
+    def _ask(self) -> GameState:
+        self._last_look = time.monotonic()
+        state = state_of(self._store)
+        self._seen = state.time_order
+        return state
 
 
 def state_of(store: Any) -> GameState:

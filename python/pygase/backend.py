@@ -9,17 +9,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import threading
 import time
+import types
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import nullcontext
 from typing import Any
 
 from pygase import _core
 from pygase._dual import check_port, dual, has_own_loop, run_in_thread, share_loop
+from pygase._foreign import settled, workers
+from pygase._loops import Loop, running
 from pygase._pump import UserErrors, call_handler
 from pygase._store import GameStateStore, state_of, update_after
 from pygase.client import send
@@ -194,6 +197,11 @@ class Server:
         send(connection, event, retries, None if ack_callback is None else lambda: ack_callback(connection))
 
 
+def _is_stepping(machine: GameStateMachine) -> bool:
+    """Return whether this is called by the user code of a time step."""
+    return machine._stepping == threading.get_ident()
+
+
 class GameStateMachine:
     """Runs the game loop, which moves the game state on in time.
 
@@ -216,8 +224,8 @@ class GameStateMachine:
         self._stopping = False
         self._stopped = threading.Event()
         self._stopped.set()
-        self._thread: int | None = None
-        self._timer: _core.TickTimer | None = None
+        self._stepping: int | None = None
+        self._timer: _core.TickTimer | _LoopTimer | None = None
 
     @property
     def _game_loop_is_running(self) -> bool:
@@ -286,7 +294,7 @@ class GameStateMachine:
         """
         return run_in_thread(self._play(self._start(interval), interval), "pygase-game-loop", daemon=False)
 
-    @dual
+    @functools.partial(dual, at_once=_is_stepping)
     def stop(self, timeout: float = 1.0) -> bool:
         """Pause the game and wait until its loop has ended. Blocks, or is awaited.
 
@@ -305,7 +313,7 @@ class GameStateMachine:
             self._stopping = True
             if self._timer is not None:
                 self._timer.stop()
-        return self._thread == threading.get_ident() or self._stopped.wait(timeout)
+        return _is_stepping(self) or self._stopped.wait(timeout)
 
     def time_step(self, game_state: GameState, dt: float) -> dict[str, Any]:
         """Return what changes in the game state in a time step: override or assign this.
@@ -338,26 +346,30 @@ class GameStateMachine:
         return self._timer
 
     async def _play(self, timer: _core.TickTimer, interval: float) -> None:
-        loop = asyncio.get_running_loop()
-        blocking = has_own_loop()
+        loop = running()
+        assert loop is not None, "a coroutine runs in an event loop"
+        shared = None if has_own_loop() else _LoopTimer(interval, loop)
         share_loop()
-        self._thread = threading.get_ident()
+        if shared is not None:
+            self._timer = shared
         dt = interval
         try:
-            while not self._stopping:
-                if not await self._step(dt, time.monotonic() + EVENT_SHARE * interval):
-                    break
-                if blocking:
-                    await asyncio.sleep(0)  # lets tasks of the handlers go on
-                    elapsed = timer.wait()
-                else:
-                    elapsed = await loop.run_in_executor(None, timer.wait)
-                if elapsed is None:
-                    break
-                dt = elapsed
+            with workers():
+                while not self._stopping:
+                    if not await self._step(loop, dt, time.monotonic() + EVENT_SHARE * interval):
+                        break
+                    if shared is not None:
+                        elapsed = await shared.wait()
+                    else:
+                        await loop.sleep(0)  # lets tasks of the handlers go on
+                        elapsed = timer.wait()
+                    if elapsed is None:
+                        break
+                    dt = elapsed
         finally:
             timer.stop()
-            self._thread = None
+            if shared is not None:
+                await shared.close()
             try:
                 if not state_of(self._game_state_store).is_paused():
                     self._push({"game_status": GameStatus.PAUSED})
@@ -366,7 +378,7 @@ class GameStateMachine:
             self._stopped.set()
             logger.info("Game loop stopped.")
 
-    async def _step(self, dt: float, event_deadline: float) -> bool:
+    async def _step(self, loop: Loop, dt: float, event_deadline: float) -> bool:
         """Do a time step, unless the game is paused; whatever user code does, say whether it is not."""
         changes: dict[str, Any] = {}
         try:
@@ -376,36 +388,72 @@ class GameStateMachine:
         except Exception as error:
             self._errors.report("game state store", error)
             return True
-        try:
-            _add(changes, await _result(self.time_step(game_state, dt)), "time_step")
-        except Exception as error:
-            self._errors.report("time_step", error)
+        await self._add(loop, changes, "time_step", lambda: self.time_step(game_state, dt))
         while self._event_queue:
             event = self._event_queue.popleft()
             what = f"handler for {event.type} events"
-            try:
-                if self._knows(event.type):
-                    handled = call_handler(self._universal_event_handler, event, game_state=game_state, dt=dt)
-                    _add(changes, await _result(handled), what)
-                else:
-                    self._errors.once(f"no handler in the game loop for events of type {event.type!r}")
-            except Exception as error:
-                self._errors.report(what, error)
+            if self._knows(event.type):
+                await self._add(loop, changes, what, self._handling(event, game_state, dt))
+            else:
+                self._errors.once(f"no handler in the game loop for events of type {event.type!r}")
             if time.monotonic() >= event_deadline:
                 break
         try:
-            self._push(changes)
+            self._push(changes, game_state)
         except Exception as error:
             self._errors.report("update of the game state", error)
         self.game_time += dt
         return True
 
-    def _push(self, changes: dict[str, Any]) -> None:
+    def _handling(self, event: Event, game_state: GameState, dt: float) -> Callable[[], Any]:
+        return lambda: call_handler(self._universal_event_handler, event, game_state=game_state, dt=dt)
+
+    async def _add(self, loop: Loop, changes: dict[str, Any], what: str, function: Callable[[], Any]) -> None:
+        """Call user code and merge what it returns into the changes of a time step."""
+        try:
+            self._stepping = threading.get_ident()
+            try:
+                result = function()
+            finally:
+                self._stepping = None
+            if inspect.isawaitable(result):
+                result = await settled(result, self._guard)
+            _add(changes, result, what)
+        except BaseException as error:
+            if not loop.is_users(error):
+                raise
+            self._errors.report(what, error)
+
+    async def _guard(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Await a coroutine of the game, and know whenever it runs."""
+        return await self._drive(coroutine)
+
+    @types.coroutine
+    def _drive(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        resume: Callable[[], Any] = functools.partial(coroutine.send, None)
+        while True:
+            self._stepping = threading.get_ident()
+            try:
+                item = resume()
+            except StopIteration as end:
+                return end.value
+            finally:
+                self._stepping = None
+            try:
+                resume = functools.partial(coroutine.send, (yield item))
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:
+                resume = functools.partial(coroutine.throw, error)
+
+    def _push(self, changes: dict[str, Any], game_state: GameState | None = None) -> None:
         store = self._game_state_store
         if isinstance(store, GameStateStore):
             store._push_changes(changes)
         else:
-            store.push_update(update_after(state_of(store), changes))
+            # Asked once in a time step, for that may cost something.
+            store.push_update(update_after(game_state or state_of(store), changes))
 
 
 class Backend:
@@ -470,7 +518,9 @@ class Backend:
         try:
             await session.run()
         finally:
-            await self.game_state_machine.stop()
+            loop = running()
+            with loop.shield() if loop is not None else nullcontext():
+                await self.game_state_machine.stop()
 
     @dual
     def shutdown(self) -> None:
@@ -479,8 +529,53 @@ class Backend:
         self.server.shutdown()
 
 
-async def _result(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+class _LoopTimer:
+    """Ticks at absolute deadlines, like `_core.TickTimer`, for an event loop that has other things to do.
+
+    Args:
+        interval: Seconds between two ticks.
+        loop: The event loop that runs.
+    """
+
+    #: Event loops wake up by the millisecond; a tick may be that early.
+    SLACK = 0.001
+
+    def __init__(self, interval: float, loop: Loop) -> None:
+        self._interval = interval
+        self._inbox = _core.Inbox()
+        self._bell = loop.bell(self._inbox)
+        self._last = time.monotonic()
+        self._next = self._last + interval
+        self._stopped = False
+
+    async def wait(self) -> float | None:
+        """Wait for the next tick, and return the seconds since the one before; None when stopped.
+
+        Ticks that were missed altogether are made up for by one that comes at once.
+        """
+        waited = False
+        while not self._stopped and (not waited or time.monotonic() < self._next - self.SLACK):
+            waited = True
+            self._bell.clear()
+            self._inbox.take()
+            await self._bell.wait(self._next)
+        if self._stopped:
+            return None
+        now = time.monotonic()
+        elapsed, self._last = now - self._last, now
+        self._next += self._interval
+        if self._next < now:
+            self._next += (now - self._next) // self._interval * self._interval
+        return elapsed
+
+    def stop(self) -> None:
+        """End the wait, and every later one; may be called by any thread."""
+        self._stopped = True
+        self._inbox.wake()
+
+    async def close(self) -> None:
+        """Give back what it took to wait."""
+        await self._bell.close()
 
 
 def _add(changes: dict[str, Any], more: Any, what: str) -> None:

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import IntEnum
 from typing import Any
 
@@ -20,7 +19,7 @@ from pygase._core import ClientPackage, Connection, Header, Package, ServerPacka
 from pygase._dual import dual
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
 from pygase._pump import Pump
-from pygase._store import attributes_of, state_of
+from pygase._store import StoreWatch
 from pygase.event import Event  # noqa: F401, games may take it from here, too
 from pygase.gamestate import GameState, GameStateUpdate  # noqa: F401
 from pygase.utils import Comparable, LockedResource, LockedRessource, NamedEnum, Sqn, logger  # noqa: F401
@@ -41,8 +40,6 @@ __all__ = [
 
 #: The bytes every package begins with.
 PROTOCOL_ID: bytes = b"\xff\xd0\xfa\xb9"
-#: Seconds between two looks at a game state store that is not PyGaSe's own.
-POLL_INTERVAL = 0.025
 #: Seconds to wait for the thread that runs a client or server when it is shut down.
 SHUTDOWN_TIMEOUT = 5.0
 
@@ -237,18 +234,11 @@ class ServerSession(Pump):
         self._event_wire = event_wire
         self._connection_class = connection_class
         self._connections: dict[int, ServerConnection] = {}
-        self._last_sync = self._polled_time_order = -1.0
         self._store = server.game_state_store
-        # A store of PyGaSe brings its mirror along and keeps it; any other is looked at from time to time.
-        self._polls = not hasattr(self._store, "_mirror")
-        if self._polls:
-            state = state_of(self._store)
-            self._mirror = _core.Store(state.time_order, attributes_of(state))
-        else:
-            self._mirror = self._store._mirror
+        self._watch = StoreWatch(self._store)
         logger.info("Trying to run server on %s ...", (hostname, port))
         resume = [known for known in server.connections.values() if isinstance(known, _core.ServerConnection)]
-        self._udp = _core.UdpServer(hostname, port, self._mirror, self.inbox, resume)
+        self._udp = _core.UdpServer(hostname, port, self._watch.mirror, self.inbox, resume)
         self._server._hostname, self._server._port = self._udp.local_address[:2]
         self._server.host_client = None
         self._address = self._udp.local_address
@@ -258,12 +248,18 @@ class ServerSession(Pump):
 
     async def run(self) -> None:
         """Serve until the server is shut down."""
-        polling = asyncio.create_task(self._poll()) if self._polls else None
+        self.call_at(self._watch.next_look)
+        await super().run()
+
+    def on_time(self) -> None:
+        """Look whether the store has something new."""
+        if self._finished:
+            return
         try:
-            await super().run()
-        finally:
-            if polling is not None:
-                polling.cancel()
+            self._watch.look()
+        except Exception as error:
+            self.errors.report("game state store", error)
+        self.call_at(self._watch.next_look)
 
     def take(self, kind: int, tag: int, payload: Any) -> None:
         """Act on one notice."""
@@ -323,7 +319,8 @@ class ServerSession(Pump):
             self._server.host_client = address
         self._server.connections[address] = connection
         logger.info("New client connection from %s.", address)
-        self._sync_soon()
+        # It is to see what was changed behind the store's back; clients that join meanwhile share the walk.
+        self.call_at(self._watch.look_soon())
 
     def _removed(self, tag: int, connection: ServerConnection) -> None:
         del self._connections[tag]
@@ -332,41 +329,6 @@ class ServerSession(Pump):
         if self._server.connections.get(address) is connection:
             del self._server.connections[address]
         logger.info("Client connection from %s removed.", address)
-
-    def _sync_soon(self) -> None:
-        """Share what was changed behind the store's back; clients that join in an interval share the walk."""
-        loop = asyncio.get_running_loop()
-        wait = self._last_sync + POLL_INTERVAL - loop.time()
-        if wait <= 0:
-            self._last_sync = loop.time()
-            self._sync()
-        elif self._last_sync <= loop.time():
-            self._last_sync = loop.time() + wait
-            loop.call_at(self._last_sync, self._sync)
-
-    def _sync(self) -> None:
-        if self._finished:
-            return
-        try:
-            if self._polls:
-                state = state_of(self._store)
-                self._polled_time_order = state.time_order
-                self._mirror.replace(state.time_order, attributes_of(state))
-            else:
-                self._store._mirror_all()
-        except Exception as error:
-            self.errors.report("game state store", error)
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_INTERVAL)
-            try:
-                moved = state_of(self._store).time_order != self._polled_time_order
-            except Exception as error:
-                self.errors.report("game state store", error)
-            else:
-                if moved:
-                    self._sync()
 
 
 def _with_user_counters(connection: Connection, stats: dict[str, Any]) -> dict[str, Any]:

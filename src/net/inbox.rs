@@ -47,6 +47,8 @@ struct Queue {
     notices: VecDeque<Notice>,
     /// Whether a `ClientNotice::Ready` is in `notices`.
     is_ready: bool,
+    /// Whether somebody asked to be noticed without having anything to say.
+    is_woken: bool,
     is_closed: bool,
 }
 
@@ -94,12 +96,20 @@ impl Inbox {
         }
     }
 
-    /// Waits until there is something to take, at most for `timeout`: whether there is. False at once when the inbox is
-    /// closed and empty.
+    /// Lets whoever waits come back without a notice, now or the next time; taking puts an end to that.
+    pub fn wake(&self) {
+        if !std::mem::replace(&mut self.lock().is_woken, true) {
+            self.filled.notify_all();
+            self.signal.raise();
+        }
+    }
+
+    /// Waits until there is something to take or a [`Inbox::wake`], at most for `timeout`: whether there is.
+    /// False at once when the inbox is closed and empty.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let give_up = timeout.map(|timeout| clock::now().saturating_add(timeout));
         let mut queue = self.lock();
-        while queue.notices.is_empty() && !queue.is_closed {
+        while queue.notices.is_empty() && !queue.is_woken && !queue.is_closed {
             queue = match give_up {
                 None => self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(give_up) => {
@@ -111,7 +121,7 @@ impl Inbox {
                 }
             };
         }
-        !queue.notices.is_empty()
+        queue.is_woken || !queue.notices.is_empty()
     }
 
     /// Moves everything there is to the end of `into`.
@@ -120,6 +130,7 @@ impl Inbox {
         self.signal.lower();
         let mut queue = self.lock();
         queue.is_ready = false;
+        queue.is_woken = false;
         into.extend(queue.notices.drain(..));
     }
 
@@ -275,6 +286,17 @@ mod tests {
         thread::sleep(Duration::from_millis(10));
         inbox.close();
         assert!(!waiting.join().unwrap());
+    }
+
+    #[test]
+    fn waking_needs_no_notice_and_lasts_until_something_is_taken() {
+        let inbox = Inbox::new();
+        inbox.wake();
+        inbox.wake();
+        assert!(inbox.wait(None));
+        assert!(inbox.wait(None));
+        assert!(drain(&inbox).is_empty());
+        assert!(!inbox.wait(Some(Duration::ZERO)));
     }
 
     #[cfg(all(target_os = "linux", not(feature = "portable-io")))]

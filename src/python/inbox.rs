@@ -110,6 +110,11 @@ impl PyInbox {
         PyList::new(py, rows)
     }
 
+    /// Lets a wait end, this one or the next; any thread may call it.
+    fn wake(&self) {
+        self.inbox.wake();
+    }
+
     /// Lets every wait end.
     fn close(&self) {
         self.inbox.close();

@@ -9,19 +9,20 @@ import pytest
 
 from pygase import _pump
 from pygase._dual import check_port, dual, has_own_loop, run_in_thread
+from pygase._loops import running
 from pygase._pump import Lane, UserErrors
 
 
 def run_lane(*functions, droppable=False):
     async def main():
         ready = deque()
-        lane = Lane(UserErrors(), ready.append)
+        tasks = running().tasks()
+        lane = Lane(UserErrors(), ready.append, tasks.start)
         for number, function in enumerate(functions):
             lane.add(f"call {number}", function, droppable=droppable)
         while ready:
             ready.popleft().step()
-            if lane.task is not None:
-                await lane.task
+            await tasks.end(10)
         return lane
 
     return asyncio.run(main())
@@ -136,14 +137,15 @@ def test_lane_is_ready_once_and_not_while_a_coroutine_runs():
     async def main():
         ready = []
         go_on = asyncio.Event()
-        lane = Lane(UserErrors(), ready.append)
+        tasks = running().tasks()
+        lane = Lane(UserErrors(), ready.append, tasks.start)
         lane.add("coroutine", go_on.wait)
         lane.add("function", lambda: None)
         assert ready == [lane]
         ready.pop().step()
         assert ready == []
         go_on.set()
-        await lane.task
+        await tasks.end(10)
         assert ready == [lane]
 
     asyncio.run(main())
@@ -152,12 +154,13 @@ def test_lane_is_ready_once_and_not_while_a_coroutine_runs():
 def test_done_futures_take_no_task():
     async def main():
         ready = []
-        lane = Lane(UserErrors(), ready.append)
+        tasks = running().tasks()
+        lane = Lane(UserErrors(), ready.append, tasks.start)
         future = asyncio.get_running_loop().create_future()
         future.set_result(None)
         lane.add("future", lambda: future)
         ready.pop().step()
-        assert lane.task is None
+        assert not lane.is_busy
 
     asyncio.run(main())
 
