@@ -84,6 +84,8 @@ pub struct ClientConnection {
     /// Packages sent from this port since the server was lost.
     probes: u32,
     actions: VecDeque<ClientAction>,
+    /// When the copy of the state last changed.
+    state_at: Duration,
 }
 
 impl Default for ClientConnection {
@@ -106,6 +108,7 @@ impl ClientConnection {
             unanswered_said: false,
             probes: 0,
             actions: VecDeque::new(),
+            state_at: Duration::ZERO,
         }
     }
 
@@ -122,6 +125,11 @@ impl ClientConnection {
     /// The client's copy of the game state.
     pub fn replica_mut(&mut self) -> &mut Replica {
         &mut self.replica
+    }
+
+    /// When the newest update of the game state came.
+    pub fn state_at(&self) -> Duration {
+        self.state_at
     }
 
     /// Whether the server is one of ours.
@@ -222,10 +230,12 @@ impl ClientConnection {
                 self.asked_after = None;
             }
         }
-        if let Body::Server { update } = package.body
-            && self.replica.apply(update).is_err()
-        {
-            self.connection.stats.malformed += 1;
+        if let Body::Server { update } = package.body {
+            match self.replica.apply(update) {
+                Ok(true) => self.state_at = now,
+                Ok(false) => {}
+                Err(_) => self.connection.stats.malformed += 1,
+            }
         }
     }
 
