@@ -23,14 +23,14 @@ OWNERS = {
 class TestMistakes:
     def test_wrong_name(self, owner):
         with pytest.raises(
-            TypeError, match="has no option 'conection_timeout'; did you mean 'connection_timeout'"
+            TypeError, match=r"has no option 'conection_timeout'; did you mean 'connection_timeout'"
         ):
             OWNERS[owner](conection_timeout=1.0)
 
     @pytest.mark.parametrize("value", ["1", None, True, [1.0]])
     def test_wrong_type(self, owner, value):
         with pytest.raises(
-            TypeError, match="option connection_timeout of .*Options must be a number of seconds"
+            TypeError, match=r"option connection_timeout of .*Options must be a number of seconds"
         ):
             OWNERS[owner](connection_timeout=value)
 
@@ -40,7 +40,7 @@ class TestMistakes:
             OWNERS[owner](connection_timeout=value)
 
     def test_counts_are_whole(self, owner):
-        with pytest.raises(TypeError, match="max_waiting_events of .* must be an int, not 1.5"):
+        with pytest.raises(TypeError, match=r"max_waiting_events of .* must be an int, not 1.5"):
             OWNERS[owner](max_waiting_events=1.5)
 
     def test_two_that_contradict(self, owner):
@@ -48,7 +48,7 @@ class TestMistakes:
             OWNERS[owner](interval_good=0.2)
 
     def test_wrong_object(self, owner):
-        with pytest.raises(TypeError, match="options must be .*Options, not dict"):
+        with pytest.raises(TypeError, match=r"options must be .*Options, not dict"):
             OWNERS[owner](options={})
 
     def test_both_ways(self, owner):

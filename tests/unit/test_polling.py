@@ -119,7 +119,7 @@ class TestPoll:
         async def main():
             client.poll()
 
-        with pytest.raises(RuntimeError, match="await Client.connect"):
+        with pytest.raises(RuntimeError, match=r"await Client.connect"):
             asyncio.run(main())
 
     def test_only_after_start(self, serve):
@@ -132,7 +132,7 @@ class TestPoll:
         thread.join(10)
 
     def test_what_did_not_arrive_is_told_after_the_end(self, joined, wait_for):
-        server, client = joined
+        _, client = joined
         lost = []
         client.connection.dispatch_event(pygase.event.Event("A"), None, lambda: lost.append(1))
         client.disconnect()
