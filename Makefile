@@ -50,7 +50,7 @@ wheel: .venv/.build-tools ## build an optimised wheel into dist/
 	@ls -l dist
 
 .PHONY: mutants
-mutants: environments core-test ## break the code in known ways (tests/mutants) and see the tests notice
+mutants: environments ## break the code in known ways (tests/mutants) and see the tests notice
 	$(BIN)/python scripts/mutants.py
 
 .PHONY: clean

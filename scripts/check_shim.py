@@ -2,6 +2,9 @@
 
 Reads every module below `python/pygase` and reports imports of socket, struct, ctypes and msgpack modules,
 and calls of `pack`, `unpack` and integer `to_bytes` / `from_bytes`, as `file:line: message`.
+
+`ALLOWED` are the exceptions: `pygase.aio.socket` is nothing but a socket for users of the step API, and none
+that PyGaSe itself uses.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ BANNED_CALLS = {
     "unpack",
     "unpack_from",
 }
+ALLOWED = {("pygase/_aio_socket.py", "imports socket")}
 
 
 def main() -> int:
@@ -50,8 +54,9 @@ def main() -> int:
         return 1
     for file in files:
         for line, message in check(ast.parse(file.read_text(encoding="utf-8"), str(file))):
-            print(f"{file}:{line}: {message}")
-            findings += 1
+            if ("/".join(file.parts[-2:]), message) not in ALLOWED:
+                print(f"{file}:{line}: {message}")
+                findings += 1
     return min(findings, 100)
 
 

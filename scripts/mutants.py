@@ -30,6 +30,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PATCHES = ROOT / "tests" / "mutants"
 COPY = ROOT / ".cache" / "mutants"
+# Not the project's own target folder: cargo names what it builds alike wherever a package lies, and would
+# take what was built from a mutant for a build of the project.
+TARGET = ROOT / ".cache" / "mutants-target"
 TIMEOUT = 300.0  # seconds a test may take; a mutant that makes it hang is caught, too
 # How pytest and cargo test name a test that failed.
 FAILED_TEST = re.compile(r"^FAILED (\S+)|^---- (\S+) stdout ----", re.MULTILINE)
@@ -132,15 +135,15 @@ class Copy:
         self.run(
             ["cargo", "build", "--locked", "--quiet", "--lib"], f"{variant or 'the project'} does not build"
         )
-        built = Path(self.environment()["CARGO_TARGET_DIR"]) / "debug" / "libpygase.so"
+        built = TARGET / "debug" / "libpygase.so"
         shutil.copyfile(built, package / "_core.so")
         self.core_built_for = variant
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for all commands: the project's target folder, the copy's package."""
+        """Return the environment for all commands: a target folder for mutants, the copy's package."""
         return {
             **os.environ,
-            "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")),
+            "CARGO_TARGET_DIR": str(TARGET),
             "PYO3_BUILD_EXTENSION_MODULE": "1",
             "PYTHONPATH": str(self.folder / "python"),
             "PYTHONDONTWRITEBYTECODE": "1",

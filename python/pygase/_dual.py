@@ -103,15 +103,16 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-        if running() is None:
+        loop = running()
+        if loop is None:
             result = function(*args, **kwargs)
             return asyncio.run(_alone(result)) if inspect.iscoroutine(result) else result
         if inspect.iscoroutinefunction(function):
             return function(*args, **kwargs)
         if not (at_once(args[0]) if callable(at_once) else at_once):
-            return Call(
-                in_thread(functools.partial(function, *args, **kwargs), f"pygase-{function.__name__}")
-            )
+            work = in_thread(functools.partial(function, *args, **kwargs), f"pygase-{function.__name__}")
+            # Before 1.0, curio spawned nothing but what Python itself calls a coroutine.
+            return loop.result(work) if loop.name == "curio" else Call(work)
         future: Future[Any] = Future()
         future.set_result(function(*args, **kwargs))
         return Call(future)

@@ -124,7 +124,17 @@ async def _elsewhere(library: str, awaitable: Awaitable[Any]) -> Any:
         worker = _workers.get(library)
         if worker is None or not worker.is_alive:
             worker = _workers[library] = _Worker(library)
-    return await asyncio.wrap_future(worker.submit(awaitable))
+    future = worker.submit(awaitable)
+    here = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(here)
+    except asyncio.CancelledError:
+        if not here.done():
+            worker.cancel(future)
+            await asyncio.wait([here], timeout=TIMEOUT)
+        if not here.cancelled():
+            here.exception()  # it is known now
+        raise
 
 
 class _Worker:
@@ -134,7 +144,7 @@ class _Worker:
         self._library = sys.modules[library]
         self._inbox = _core.Inbox()
         self._jobs: deque[tuple[Awaitable[Any], Future[Any]]] = deque()
-        self._cancelled: deque[Any] = deque()
+        self._cancelled: deque[Future[Any]] = deque()
         self._tasks: dict[Future[Any], Any] = {}
         self._ending = False
         self._thread = threading.Thread(target=self._main, name=f"pygase-{library}", daemon=True)
@@ -146,10 +156,13 @@ class _Worker:
 
     def submit(self, awaitable: Awaitable[Any]) -> Future[Any]:
         future: Future[Any] = Future()
-        future.add_done_callback(self._done)
         self._jobs.append((awaitable, future))
         self._inbox.wake()
         return future
+
+    def cancel(self, future: Future[Any]) -> None:
+        self._cancelled.append(future)
+        self._inbox.wake()
 
     def end(self) -> None:
         self._ending = True
@@ -161,7 +174,7 @@ class _Worker:
         try:
             self._library.run(self._serve)
         finally:
-            for _, future in self._jobs:
+            for future in [*self._tasks, *(future for _, future in self._jobs)]:
                 future.cancel()
 
     async def _serve(self) -> None:
@@ -179,7 +192,9 @@ class _Worker:
     def _look(self, tasks: Tasks) -> None:
         while self._jobs:
             awaitable, future = self._jobs.popleft()
-            if not future.cancelled():
+            if future in self._cancelled:
+                future.cancel()  # a task that never begins could not say that it has ended
+            else:
                 self._tasks[future] = tasks.start(self._run(awaitable, future))
         while self._cancelled:
             task = self._tasks.pop(self._cancelled.popleft(), None)
@@ -201,11 +216,6 @@ class _Worker:
                 future.set_result(result)
         finally:
             self._tasks.pop(future, None)
-
-    def _done(self, future: Future[Any]) -> None:
-        if future.cancelled():
-            self._cancelled.append(future)
-            self._inbox.wake()
 
 
 def _wanted(coroutine: Any) -> str | None:

@@ -18,7 +18,8 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pygase import _core
@@ -40,6 +41,10 @@ MEMORY = 1024
 _SILENT = 255
 #: Seconds that coroutines of the game may go on after the end of a server or client.
 GRACE = 1.0
+#: Notices that make a client known.
+ARRIVALS = (_core.NOTICE_CONNECTED, _core.NOTICE_HOST)
+#: Seconds that a thread waits for another one that looks at the notices at the same time.
+PATIENCE = 0.1
 #: Seconds between two reports of the same kind of error.
 REPORT_INTERVAL = 10.0
 
@@ -208,6 +213,9 @@ class Pump:
         self._ring: Callable[[], None] = self.inbox.wake
         self._tasks: Tasks | None = None
         self._due: float | None = None
+        self._take_lock = threading.Lock()
+        self._taker: int | None = None
+        self._left: deque[tuple[int, int, Any]] = deque()
         self._look_at_log_level()
         runs_in_this_process(self)
 
@@ -243,6 +251,8 @@ class Pump:
         self.inbox = _core.Inbox()  # what wakes the old one wakes the parent
         self._ring = self.inbox.wake
         self._ready.clear()
+        self._left.clear()
+        self._take_lock, self._taker = threading.Lock(), None
         self.done = threading.Event()  # somebody may have held the lock of the old one
         self.done.set()
 
@@ -359,13 +369,47 @@ class Pump:
 
         return handle
 
+    def take_arrivals(self) -> None:
+        """Act on notices about new clients now; any thread may call it, and `run` takes the other notices."""
+        if not self.inbox.pending or self._taker == threading.get_ident():
+            return
+        with self._taking(PATIENCE) as is_mine:
+            if is_mine:
+                for notice in self.inbox.take():
+                    if notice[0] in ARRIVALS:
+                        self.take(*notice)
+                    else:
+                        self._left.append(notice)
+                self.inbox.wake()
+
     def _take_all(self) -> None:
         self._look_at_log_level()
-        for notice in self.inbox.take():
-            if notice[0] == _core.NOTICE_LOG:
-                logger.log(notice[1], "%s", notice[2])
-            else:
-                self.take(*notice)
+        records = []
+        with self._taking():
+            notices = [*self._left, *self.inbox.take()]
+            self._left.clear()
+            for notice in notices:
+                if notice[0] == _core.NOTICE_LOG:
+                    records.append(notice)
+                else:
+                    self.take(*notice)
+        # Handlers of the log may take their time.
+        for _, level, text in records:
+            logger.log(level, "%s", text)
+
+    @contextmanager
+    def _taking(self, patience: float = -1) -> Iterator[bool]:
+        """Keep other threads from taking notices; says whether they could be kept."""
+        is_mine = self._take_lock.acquire(timeout=patience)
+        if not is_mine:
+            yield False
+            return
+        self._taker = threading.get_ident()
+        try:
+            yield True
+        finally:
+            self._taker = None
+            self._take_lock.release()
 
     def _look_at_log_level(self) -> None:
         """Tell the core what is wanted, so that it makes no records for nothing."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import threading
 import time
 import types
@@ -49,8 +50,6 @@ class Server:
         **settings: Single settings, see `ServerOptions`.
 
     Attributes:
-        connections: The `ServerConnection` of each client by its address.
-        host_client: The address of the client that may shut the server down, or None.
         game_state_store: The store.
 
     Example:
@@ -70,8 +69,8 @@ class Server:
         **settings: Unpack[ServerSettings],
     ) -> None:
         self._options = make_options(ServerOptions, type(self).__name__, options, settings)
-        self.connections: dict[Any, Any] = {}
-        self.host_client: Any = None
+        self._connections: dict[Any, Any] = {}
+        self._host_client: Any = None
         self.game_state_store = game_state_store
         self._universal_event_handler = UniversalEventHandler()
         self._hostname: str | None = None
@@ -82,6 +81,28 @@ class Server:
     def options(self) -> ServerOptions:
         """The settings of this server."""
         return self._options
+
+    @property
+    def connections(self) -> dict[Any, Any]:
+        """The `ServerConnection` of each client by its address; a client that has a game state is in it."""
+        if self._session is not None:
+            self._session.take_arrivals()
+        return self._connections
+
+    @connections.setter
+    def connections(self, connections: dict[Any, Any]) -> None:
+        self._connections = connections
+
+    @property
+    def host_client(self) -> Any:
+        """The address of the client that may shut the server down, or None."""
+        if self._session is not None:
+            self._session.take_arrivals()
+        return self._host_client
+
+    @host_client.setter
+    def host_client(self, address: Any) -> None:
+        self._host_client = address
 
     @property
     def hostname(self) -> str | None:
@@ -354,17 +375,19 @@ class GameStateMachine:
         return self._universal_event_handler.has_event_type(event_type)
 
     def _start(self, interval: float) -> _core.TickTimer:
-        if not interval > 0:
+        if not isinstance(interval, (int, float)):
+            raise TypeError(f"interval must be a number of seconds, not {type(interval).__name__}")
+        if not 0 < interval < math.inf:
             raise ValueError(f"interval {interval} is not a positive number of seconds")
         if getattr(self.time_step, "__func__", None) is GameStateMachine.time_step:
             raise NotImplementedError("override or assign GameStateMachine.time_step")
         with self._lock:
             if not self._stopped.is_set():
                 raise RuntimeError("The game loop is already running; call stop() first.")
+            self._timer = _core.TickTimer(interval)
             self._push({"game_status": GameStatus.ACTIVE})
             self._stopping = False
             self._stopped.clear()
-            self._timer = _core.TickTimer(interval)
         logger.info("State machine starting game loop with interval of %s seconds.", interval)
         return self._timer
 
@@ -403,7 +426,7 @@ class GameStateMachine:
 
     async def _step(self, loop: Loop, dt: float, event_deadline: float) -> bool:
         """Do a time step, unless the game is paused; whatever user code does, say whether it is not."""
-        changes: dict[str, Any] = {}
+        results: list[tuple[str, dict[str, Any]]] = []
         try:
             game_state = state_of(self._game_state_store)
             if game_state.is_paused():
@@ -411,28 +434,44 @@ class GameStateMachine:
         except Exception as error:
             self._errors.report("game state store", error)
             return True
-        await self._add(loop, changes, "time_step", lambda: self.time_step(game_state, dt))
+        await self._add(loop, results, "time_step", lambda: self.time_step(game_state, dt))
         while self._event_queue:
             event = self._event_queue.popleft()
             what = f"handler for {event.type} events"
             if self._knows(event.type):
-                await self._add(loop, changes, what, self._handling(event, game_state, dt))
+                await self._add(loop, results, what, self._handling(event, game_state, dt))
             else:
                 self._errors.once(f"no handler in the game loop for events of type {event.type!r}")
             if time.monotonic() >= event_deadline:
                 break
-        try:
-            self._push(changes, game_state)
-        except Exception as error:
-            self._errors.report("update of the game state", error)
+        self._push_results(results, game_state)
         self.game_time += dt
         return True
+
+    def _push_results(self, results: list[tuple[str, dict[str, Any]]], game_state: GameState) -> None:
+        """Push what a time step changes at once, or without what cannot be shared."""
+        changes: dict[str, Any] = {}
+        for _, result in results:
+            _merge(changes, result, keep_deletions=True)
+        try:
+            self._push(changes, game_state)
+        except TypeError:
+            # Nothing of it was taken: one value that cannot be sent is no reason to lose the others.
+            for what, result in results:
+                try:
+                    self._push(result)
+                except Exception as error:
+                    self._errors.report(f"update returned by the {what}", error)
+        except Exception as error:
+            self._errors.report("update of the game state", error)
 
     def _handling(self, event: Event, game_state: GameState, dt: float) -> Callable[[], Any]:
         return lambda: call_handler(self._universal_event_handler, event, game_state=game_state, dt=dt)
 
-    async def _add(self, loop: Loop, changes: dict[str, Any], what: str, function: Callable[[], Any]) -> None:
-        """Call user code and merge what it returns into the changes of a time step."""
+    async def _add(
+        self, loop: Loop, results: list[tuple[str, dict[str, Any]]], what: str, function: Callable[[], Any]
+    ) -> None:
+        """Call user code and keep what it returns, to be shared at the end of the time step."""
         try:
             self._stepping = threading.get_ident()
             try:
@@ -441,7 +480,8 @@ class GameStateMachine:
                 self._stepping = None
             if inspect.isawaitable(result):
                 result = await settled(result, self._guard)
-            _add(changes, result, what)
+            if result is not None:
+                results.append((what, _checked(result, what)))
         except BaseException as error:
             if not loop.is_users(error):
                 raise
@@ -515,6 +555,8 @@ class Backend:
         options: ServerOptions | None = None,
         **settings: Unpack[ServerSettings],
     ) -> None:
+        if not callable(time_step_function):
+            raise TypeError(f"time_step_function must be callable, not {type(time_step_function).__name__}")
         options = make_options(ServerOptions, type(self).__name__, options, settings)
         self.game_state_store = GameStateStore(initial_game_state)
         self.game_state_machine = GameStateMachine(self.game_state_store)
@@ -540,7 +582,7 @@ class Backend:
         """
         session = self.server._start(port, hostname, self.game_state_machine)
         try:
-            self.game_state_machine.run_game_loop_in_thread(interval)
+            game_loop = self.game_state_machine.run_game_loop_in_thread(interval)
         except BaseException:
             session.abandon()
             raise
@@ -549,7 +591,8 @@ class Backend:
         finally:
             loop = running()
             with loop.shield() if loop is not None else nullcontext():
-                await self.game_state_machine.stop()
+                if await self.game_state_machine.stop():
+                    game_loop.join(1.0)  # it has nothing left to do but to end
 
     @dual
     def shutdown(self) -> None:
@@ -607,13 +650,13 @@ class _LoopTimer:
         await self._bell.close()
 
 
-def _add(changes: dict[str, Any], more: Any, what: str) -> None:
-    """Merge what user code returned into the changes of a time step."""
-    if more is None:
-        return
-    if not isinstance(more, dict):
-        raise TypeError(f"the {what} returned {type(more).__name__}, not a dict")
-    for name in more:
+def _checked(result: Any, what: str) -> dict[str, Any]:
+    """Return what user code returned if it can be an update, in a copy that is safe from the game."""
+    if not isinstance(result, dict):
+        raise TypeError(f"the {what} returned {type(result).__name__}, not a dict")
+    for name in result:
         if not isinstance(name, str):
             raise TypeError(f"the {what} returned a dict with the key {name!r}, which is no str")
-    _merge(changes, more, keep_deletions=True)
+    changes: dict[str, Any] = {}
+    _merge(changes, result, keep_deletions=True)
+    return changes

@@ -103,8 +103,11 @@ impl InFlight {
         self.0.push_back(package);
     }
 
-    /// Takes out what `header` acknowledges, oldest first.
+    /// Takes out what `header` acknowledges, oldest first; nothing before the other side has received anything.
     pub fn acknowledge(&mut self, header: Header, mut acknowledged: impl FnMut(SentPackage)) {
+        if header.ack == Sqn::ZERO {
+            return;
+        }
         let mut index = 0;
         while let Some(package) = self.0.get(index) {
             if header.ack.since(package.sequence) < 0 {
@@ -160,6 +163,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn who_has_received_nothing_acknowledges_nothing() {
+        let mut in_flight = InFlight::default();
+        for sequence in [65_534, 65_535] {
+            let package =
+                SentPackage { sequence: Sqn::new(sequence), at: Duration::ZERO, callbacks: Vec::new() };
+            in_flight.push(package);
+        }
+        in_flight.acknowledge(header(0, u32::MAX), |package| panic!("{package:?}"));
+        assert_eq!(in_flight.iter().count(), 2);
     }
 
     #[test]

@@ -33,6 +33,9 @@ const ANSWER_GAPS: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(200),
 ];
+/// So many of the newest answers can be acknowledged as the proof: those of some ten seconds. Each one more
+/// would make a guess likelier.
+const OPEN_ANSWERS: u16 = 50;
 /// Bytes of events held for one address until it has proven itself.
 const HELD_PER_ADDRESS: usize = 2048;
 /// Bytes of events held for all addresses together.
@@ -47,8 +50,8 @@ pub(super) const LEAP: u16 = 1024;
 #[derive(Debug)]
 struct Stranger {
     address: SocketAddr,
-    /// First number sent to it, or to be sent.
-    first: Sqn,
+    /// Newest number sent to it, or the one before the first.
+    last: Sqn,
     answers: u16,
     next_answer: Duration,
     heard: Duration,
@@ -67,18 +70,15 @@ struct Stranger {
 }
 
 impl Stranger {
-    /// Newest number sent to it.
-    fn last(&self) -> Sqn {
-        self.first.ahead(self.answers.saturating_sub(1))
-    }
-
     /// Whether a server before us may have sent this number: no guess of ours, which lie further ahead.
     fn is_left_over(&self, ack: Sqn) -> bool {
         self.initial_ack != Sqn::ZERO && (0..i32::from(LEAP)).contains(&ack.since(self.initial_ack))
     }
 
+    /// Whether it was sent this number lately. Zero, which is no number, is as far from others as 65535 is.
     fn was_sent(&self, sequence: Sqn) -> bool {
-        self.answers > 0 && (0..i32::from(self.answers)).contains(&self.last().since(sequence))
+        sequence != Sqn::ZERO
+            && (0..i32::from(self.answers.min(OPEN_ANSWERS))).contains(&self.last.since(sequence))
     }
 }
 
@@ -146,7 +146,7 @@ impl Admission {
             let stranger = slot.take()?;
             self.held_in_all -= stranger.held_bytes;
             return Some(Proven {
-                local_sequence: stranger.last(),
+                local_sequence: stranger.last,
                 window: stranger.window,
                 hello: stranger.hello,
                 held: stranger.held,
@@ -196,7 +196,7 @@ impl Admission {
         }
         *slot = Some(Box::new(Stranger {
             address: from,
-            first: first_number(header.ack, random),
+            last: before_first(header.ack, random),
             answers: 0,
             next_answer: now,
             heard: now,
@@ -226,12 +226,12 @@ impl Admission {
     }
 }
 
-/// The first number to send to an address: anywhere for one that acknowledges nothing, ahead of what it
-/// has received for one that does (an original client dies of a number far behind), and by a leap.
-fn first_number(ack: Sqn, random: u64) -> Sqn {
+/// The number before the first to send to an address: anywhere for one that acknowledges nothing, ahead of
+/// what it has received by a leap for one that does (an original client dies of a number far behind).
+fn before_first(ack: Sqn, random: u64) -> Sqn {
     match ack {
         Sqn::ZERO => Sqn::new((random % 65_535 + 1) as u16),
-        ack => ack.ahead(LEAP + (random % u64::from(32_767 - LEAP)) as u16),
+        ack => ack.ahead(LEAP + (random % u64::from(32_766 - LEAP)) as u16),
     }
 }
 
@@ -260,7 +260,7 @@ fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: 
     }
     let start = out.len();
     let header = Header {
-        sequence: stranger.first.ahead(stranger.answers),
+        sequence: stranger.last.next(),
         ack: stranger.window.newest,
         ack_bitfield: if stranger.hello { HELLO } else { stranger.window.bitfield },
     };
@@ -275,6 +275,7 @@ fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: 
     }
     let gap = ANSWER_GAPS.get(usize::from(stranger.answers)).or(ANSWER_GAPS.last());
     stranger.next_answer = now + gap.copied().unwrap_or(EXPIRY);
+    stranger.last = stranger.last.next();
     stranger.answers = stranger.answers.saturating_add(1);
     stranger.bytes_out += size;
     counters.answers += 1;

@@ -192,7 +192,8 @@ impl ClientConnection {
             }
         };
         let first = self.connection.received.newest == Sqn::ZERO;
-        if package.header.ack.newer_than(self.connection.local_sequence) {
+        let ack = package.header.ack;
+        if ack != Sqn::ZERO && ack.newer_than(self.connection.local_sequence) {
             if !first {
                 stats.implausible += 1;
                 return;
@@ -223,7 +224,7 @@ impl ClientConnection {
         }
         if let Some(asked_after) = self.asked_after {
             let since = package.header.ack.since(asked_after);
-            if since <= 0 {
+            if package.header.ack == Sqn::ZERO || since <= 0 {
                 return;
             }
             if since > STRAGGLERS {

@@ -186,6 +186,11 @@ impl Inbox {
         }
     }
 
+    /// Whether there is nothing to take.
+    pub fn is_empty(&self) -> bool {
+        self.lock().notices.is_empty()
+    }
+
     /// Nothing more is taken in; whoever waits comes back. What is in it can still be taken.
     pub fn close(&self) {
         self.lock().is_closed = true;

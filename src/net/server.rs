@@ -310,6 +310,8 @@ impl<E: Endpoint> Driver<E> {
     /// Receives, steps, sends, tells: whether there is more to do at once.
     fn turn(&mut self) -> bool {
         let is_full = self.receive();
+        // Of a new client the game hears before the client hears anything that only clients are sent.
+        self.tell();
         let is_behind = self.send();
         self.tell();
         is_full || is_behind

@@ -123,10 +123,11 @@ pub(crate) fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError
 /// A server's socket on the first address of `host` that belongs to this machine.
 ///
 /// No address reuse: UDP knows no lingering connections, so a port is free as soon as its socket is closed, and with
-/// reuse a second server on the port would silently take datagrams from the first.
+/// reuse a second server on the port would silently take datagrams from the first. An empty `host` stands for all IPv4
+/// addresses, as it does for Python's own sockets.
 pub(crate) fn bind(host: &str, port: u16) -> Result<std::net::UdpSocket, NetError> {
     let mut error = None;
-    for address in resolve(host, port)? {
+    for address in resolve(if host.is_empty() { "0.0.0.0" } else { host }, port)? {
         match open(address, SERVER_RECEIVE_BUFFER) {
             Ok(socket) => return Ok(socket.into()),
             // The next address may be one of ours. A port in use on this one is the answer, though: a server that

@@ -114,6 +114,12 @@ impl PyInbox {
         PyList::new(py, rows)
     }
 
+    /// Whether there is something to take.
+    #[getter]
+    fn pending(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
     /// Lets a wait end, this one or the next; any thread may call it.
     fn wake(&self) {
         self.inbox.wake();

@@ -14,6 +14,11 @@ use crate::{
     wire::Sqn,
 };
 
+/// How many paths of values that are too large are remembered, so that each is reported once.
+const MAX_REPORTED: usize = 1024;
+/// What became of a value that is too large.
+const LEFT_OUT: &str = "; it is left out, the rest of the update is shared";
+
 /// Mirror of a game state, shared with the threads that send it.
 #[pyclass(frozen, name = "Store", module = "pygase._core")]
 pub(super) struct PyStore {
@@ -29,7 +34,7 @@ impl PyStore {
         let bytes = codec::encode(state.as_any(), "")?;
         let (store, merged) = py.detach(|| Store::load(Sqn::new(time_order), &bytes))?;
         let mirror = Self { store: Arc::new(Mutex::new(store)), reported: Mutex::default() };
-        mirror.report(&merged)?;
+        mirror.report(&merged, "")?;
         Ok(mirror)
     }
 
@@ -45,25 +50,28 @@ impl PyStore {
     fn push(&self, py: Python<'_>, time_order: u16, update: &Bound<'_, PyDict>) -> PyResult<()> {
         let bytes = codec::encode(update.as_any(), "")?;
         let merged = py.detach(|| lock(&self.store).push(clock::now(), Sqn::new(time_order), &bytes))?;
-        self.report(&merged)
+        self.report(&merged, LEFT_OUT)
     }
 
     /// Makes the mirror equal to `state`. Errors as for `push`.
     fn replace(&self, py: Python<'_>, time_order: u16, state: &Bound<'_, PyDict>) -> PyResult<()> {
         let bytes = codec::encode(state.as_any(), "")?;
         let merged = py.detach(|| lock(&self.store).replace(clock::now(), Sqn::new(time_order), &bytes))?;
-        self.report(&merged)
+        self.report(&merged, LEFT_OUT)
     }
 }
 
 impl PyStore {
-    fn report(&self, merged: &Merged) -> PyResult<()> {
+    fn report(&self, merged: &Merged, outcome: &str) -> PyResult<()> {
         let mut reported = lock(&self.reported);
+        if reported.len() >= MAX_REPORTED {
+            reported.clear();
+        }
         match merged.too_large.iter().find(|leaf| reported.insert(leaf.path.clone())) {
             None => Ok(()),
             Some(leaf) => Err(PyOverflowError::new_err(format!(
                 "the value at '{}' has {} bytes, but one value of the game state may have at most {}: split it \
-                 into several keys; it is left out, the rest of the update is shared",
+                 into several keys{outcome}",
                 leaf.path, leaf.size, leaf.limit
             ))),
         }

@@ -1,4 +1,4 @@
-"""Calls that block in plain code return awaitables in an event loop: asyncio's, and curio's as in 0.3.1."""
+"""Calls that block in plain code return awaitables in an event loop of asyncio, trio or curio."""
 
 import asyncio
 import inspect
@@ -96,6 +96,86 @@ def test_curio():
         return await session(spawn, curio.sleep, join)
 
     curio.run(main).join(DEADLINE)
+
+
+@pytest.mark.ours
+def test_trio():
+    trio = pytest.importorskip("trio")
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+
+            async def spawn(awaitable):
+                done = trio.Event()
+
+                async def run():
+                    await awaitable
+                    done.set()
+
+                nursery.start_soon(run)
+                return done
+
+            async def join(done):
+                with trio.fail_after(DEADLINE):
+                    await done.wait()
+
+            return await session(spawn, trio.sleep, join)
+
+    trio.run(main).join(DEADLINE)
+
+
+@pytest.mark.parametrize("where", ["server", "machine", "client"])
+def test_curio_coroutines_in_blocking_calls(where, wait_for):
+    curio = pytest.importorskip("curio")
+    got = []
+
+    async def on_hello(name, **kwargs):
+        await curio.sleep(0.01)
+        got.append(name)
+        return {}
+
+    server, machine = make()
+    client = pygase.Client()
+    {"server": server, "machine": machine, "client": client}[where].register_event_handler("HELLO", on_hello)
+    server.register_event_handler("JOIN", lambda client_address: None)
+    # Without a handler for it, an event ends the game loop of 0.3.1.
+    server_thread = server.run_in_thread(event_wire=machine if where == "machine" else None)
+    wait_for(lambda: server.port)
+    machine_thread = machine.run_game_loop_in_thread(0.01)
+    client_thread = client.connect_in_thread(server.port)
+    wait_for(lambda: server.connections and ticks(client) > 3)
+    if where == "client":
+        server.dispatch_event("HELLO", "ada", retries=3)
+    else:
+        client.dispatch_event("HELLO", "ada", retries=3)
+    wait_for(lambda: got)
+    client.disconnect()
+    machine.stop()
+    server.shutdown()
+    for thread in (client_thread, server_thread, machine_thread):
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+    assert got == ["ada"]
+
+
+@pytest.mark.ours
+def test_uvloop():
+    uvloop = pytest.importorskip("uvloop")
+
+    async def main():
+        async def spawn(awaitable):
+            return asyncio.ensure_future(awaitable)
+
+        async def join(task):
+            await asyncio.wait_for(task, DEADLINE)
+
+        return await session(spawn, asyncio.sleep, join)
+
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(main()).join(DEADLINE)
+    finally:
+        loop.close()
 
 
 @pytest.mark.ours

@@ -96,6 +96,7 @@ class TestRestart:
         thread = server.run_in_thread()
         wait_for(lambda: server.port)
         with joined(server.port):
+            wait_for(lambda: server.connections)
             (address,) = server.connections
             server.shutdown()
             thread.join(GENEROUS)

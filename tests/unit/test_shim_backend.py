@@ -246,12 +246,41 @@ def test_errors_in_the_game_do_not_end_its_loop(caplog):
         ("exception in the time_step", ValueError),
         ("exception in the handler for FAILS events", LookupError),
         ("exception in the time_step", TypeError),
-        ("exception in the update of the game state", TypeError),
+        ("exception in the update returned by the time_step", TypeError),
     ]
     warnings = [r.getMessage() for r in caplog.records if not r.exc_info]
     assert len(warnings) == 2
     assert "UNKNOWN" in warnings[0]
     assert "wrong arguments for the handler for ARGS events" in warnings[1]
+
+
+def test_what_cannot_be_sent_takes_nothing_else_with_it(caplog):
+    store = GameStateStore(GameState(n=0))
+    machine = Machine(store, steps=2)
+    machine.register_event_handler("BAD", lambda **_: {"bad": object()})
+    machine.register_event_handler("GOOD", lambda **_: {"good": 1})
+    machine._push_event(Event("BAD"))
+    machine._push_event(Event("GOOD"))
+    machine.run_game_loop(0.001)
+    state = store.get_game_state()
+    assert (state.n, state.good) == (2, 1)
+    assert not hasattr(state, "bad")
+    assert "update returned by the handler for BAD events" in caplog.text
+
+
+def test_a_wrong_interval_leaves_the_machine_as_it_was():
+    machine = Machine(GameStateStore())
+    for interval, error in ((float("inf"), ValueError), (0, ValueError), ("1", TypeError)):
+        with pytest.raises(error, match="interval"):
+            machine.run_game_loop(interval)
+    assert machine.stop()
+    machine.run_game_loop(0.001)
+    assert len(machine.seen) == 3
+
+
+def test_a_backend_needs_a_function():
+    with pytest.raises(TypeError, match="time_step_function must be callable, not NoneType"):
+        Backend(GameState(), None)
 
 
 def test_events_do_not_eat_the_time_steps():

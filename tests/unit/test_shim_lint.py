@@ -42,6 +42,16 @@ def test_findings_name_file_and_line(tmp_path, line, message):
     assert done.stdout == f"{tmp_path / 'module.py'}:3: {message}\n"
 
 
+def test_the_exception_is_for_one_file_and_one_module(tmp_path):
+    folder = tmp_path / "pygase"
+    folder.mkdir()
+    (folder / "_aio_socket.py").write_text("import socket as _socket\n")
+    assert run(tmp_path).returncode == 0
+    (folder / "_aio_socket.py").write_text("import socket, struct\n")
+    (folder / "aio.py").write_text("import socket\n")
+    assert run(tmp_path).returncode == 2
+
+
 def test_no_false_alarm_and_no_silent_miss(tmp_path):
     (tmp_path / "module.py").write_text("a = event.to_bytes()\nb = Event.from_bytes(data)\nimport asyncio\n")
     assert run(tmp_path).returncode == 0

@@ -346,3 +346,41 @@ fn a_client_that_starts_anew_within_a_moment_learns_the_truth_about_its_events()
         assert_eq!(world.state_of(at)["x"], 1);
     }
 }
+
+#[test]
+fn a_stranger_proves_itself_with_what_it_was_sent_lately_not_ever() {
+    let store = store(1, &serde_json::json!({}));
+    let mut server = endpoint(&store);
+    let mut raw = Raw::new(1);
+    let mut numbers = Vec::new();
+    let mut now = MS;
+    while numbers.len() < 70_000 {
+        server.handle_datagram(now, raw.at, &raw.package(Sqn::ZERO, &[]));
+        numbers.extend(sequences(&mut server, now));
+        now += MS * 200;
+    }
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].next()), "never the same twice in a row");
+    let [.., old] = numbers[..numbers.len() - 100] else { panic!("many") };
+    server.handle_datagram(now, raw.at, &raw.package(old, &[]));
+    assert_eq!((server.connections(), server.counters().wrong_acks), (0, 1));
+    server.handle_datagram(now, raw.at, &raw.package(numbers[numbers.len() - 20], &[]));
+    assert_eq!(server.connections(), 1);
+    assert_eq!(sequences(&mut server, now), [numbers[numbers.len() - 1].next()]);
+}
+
+#[test]
+fn a_server_that_has_received_nothing_yet_is_heard_whatever_the_number_of_the_client() {
+    let mut client = ClientConnection::default();
+    client.connect(MS);
+    client.connection_mut().local_sequence = Sqn::new(40_000);
+    for sequence in 5..8 {
+        let mut datagram = Vec::new();
+        let header = Header { sequence: Sqn::new(sequence), ..Header::default() };
+        let update = empty_update(Sqn::new(9));
+        assert!(PackageWriter::new(&mut datagram, header, Body::Server { update: &update }).is_ok());
+        client.handle_datagram(MS * 2, &datagram);
+    }
+    let stats = client.connection().stats;
+    assert_eq!((stats.received, stats.implausible), (3, 0));
+    assert_eq!(client.replica_mut().time_order(), Sqn::ZERO, "no answer to what was asked");
+}
