@@ -17,6 +17,7 @@ use super::error::NetError;
 use super::inbox::{ClientNotice, Inbox, Notice};
 use super::log::{Log, Troubles};
 use super::udp::{self, Counters, Outbox, Received, SocketStats, UdpSocket, add};
+use crate::connection::Status;
 use crate::endpoint::{ClientAction, ClientConnection};
 
 /// How many datagrams a client receives at once: its server sends one at a time, in bulk a few.
@@ -385,12 +386,18 @@ impl Task {
     }
 
     fn tell(&mut self) {
-        let (has_event, totals) = {
+        let (has_event, status, totals) = {
             let connection = lock(&self.connection);
-            (connection.connection().has_event(), connection.connection().stats.troubles())
+            let connection = connection.connection();
+            (connection.has_event(), connection.status(), connection.stats.troubles())
         };
-        let peer = Some(*lock(&self.shared.remote));
-        self.log.look(clock::now(), || vec![Troubles { peer, totals }]);
+        let troubles = Troubles { peer: Some(*lock(&self.shared.remote)), totals };
+        if status == Status::Connecting {
+            // Nothing has answered yet, and that is said elsewhere.
+            self.log.pass_over(&troubles);
+        } else {
+            self.log.look(clock::now(), || vec![troubles]);
+        }
         if has_event {
             self.inbox.push(Notice::Client(ClientNotice::Ready));
         }

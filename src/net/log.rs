@@ -74,6 +74,11 @@ impl Log {
         self.inbox.log(Record { level: DEBUG, text });
     }
 
+    /// Passes over what happened so far, because it was to be expected.
+    pub(super) fn pass_over(&mut self, Troubles { peer, totals }: &Troubles) {
+        self.reported.insert(*peer, totals.map(|(_, total)| total));
+    }
+
     /// Warns of what was lost or dropped since the last time, once in a while.
     pub(super) fn look(&mut self, now: Duration, troubles: impl FnOnce() -> Vec<Troubles>) {
         if now < self.next_look {
