@@ -1,5 +1,6 @@
 # Tasks of pygase-rs. `make` alone lists them. Needs Rust, Python 3.10 or newer and make; the rest is
-# installed into .venv (and .venv-original for the released PyGaSe that the interoperation tests talk to).
+# installed into .venv (and .venv-original for the released PyGaSe: the oracle of the compatibility tests and
+# the other side of the interoperation tests).
 
 # The first of these that is there and new enough, unless PYTHON says otherwise.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.10; do \
@@ -37,7 +38,7 @@ demo: core-fast ## build, and watch four bots play chase over the wire (SECONDS=
 	@$(BIN)/python examples/chase/demo.py --seconds $(or $(SECONDS),15)
 
 STAGES := rustfmt clippy ruff mypy shim stubtest rust-test rust-portable rust-session \
-	py-unit py-compat interop py-portable
+	py-unit py-compat py-compat-original interop py-portable
 
 .PHONY: test
 test: ## run every check and test, with the seconds each stage takes
@@ -120,12 +121,16 @@ py-unit: .venv/.dev-tools core-test ## Python unit tests
 py-compat: .venv/.dev-tools core-test ## the API of PyGaSe 0.3.1 and master
 	$(PYTEST) tests/compat
 
+.PHONY: py-compat-original
+py-compat-original: .venv-original/.installed ## the same tests, with the released PyGaSe 0.3.1 as the oracle
+	$(ORIGINAL) -m pytest -p no:cacheprovider tests/compat
+
 .PHONY: interop
 interop: .venv/.dev-tools .venv-original/.installed core-test ## live games with the released PyGaSe 0.3.1
 	$(PYTEST) tests/interop
 
 .PHONY: py-portable
-py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission examples gil hello lifecycle shim_live shim_pump))
+py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission ducks examples gil hello lifecycle loops shim_live shim_pump))
 py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built ## network, compat and interop tests with portable I/O
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase._core as core; assert core.Inbox().fileno() is None"
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(NET_TESTS)

@@ -106,7 +106,13 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
         loop = running()
         if loop is None:
             result = function(*args, **kwargs)
-            return asyncio.run(_alone(result)) if inspect.iscoroutine(result) else result
+            if not inspect.iscoroutine(result):
+                return result
+            try:
+                return asyncio.run(_alone(result))
+            except KeyboardInterrupt:
+                # Where the event loop was when Ctrl-C came is of no interest to anybody.
+                raise KeyboardInterrupt from None
         if inspect.iscoroutinefunction(function):
             return function(*args, **kwargs)
         if not (at_once(args[0]) if callable(at_once) else at_once):

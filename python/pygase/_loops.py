@@ -237,8 +237,10 @@ class _AsyncioBell(Bell):
 
     def _watch(self) -> None:
         while not self._closing:
-            if self.inbox.wait(None) and not self._closing:
+            if self.inbox.wait(None):
                 self._taken.clear()
+                if self._closing:
+                    break  # looked at after clearing, for closing sets it
                 with suppress(RuntimeError):  # the event loop may be closed already
                     self._loop.call_soon_threadsafe(self._note)
                     self._taken.wait()

@@ -384,18 +384,28 @@ class Pump:
 
     def _take_all(self) -> None:
         self._look_at_log_level()
-        records = []
         with self._taking():
             notices = [*self._left, *self.inbox.take()]
             self._left.clear()
-            for notice in notices:
-                if notice[0] == _core.NOTICE_LOG:
-                    records.append(notice)
-                else:
-                    self.take(*notice)
-        # Handlers of the log may take their time.
-        for _, level, text in records:
-            logger.log(level, "%s", text)
+            # Up to the last arrival nobody else may look. From there on whoever reads the log keeps nobody waiting.
+            arrivals = [index for index, notice in enumerate(notices) if notice[0] in ARRIVALS]
+            first = arrivals[-1] + 1 if arrivals else 0
+            for notice in notices[:first]:
+                self._take(notice)
+        for notice in notices[first:]:
+            self._take(notice)
+
+    def _take(self, notice: tuple[int, int, Any]) -> None:
+        kind, tag, payload = notice
+        if kind == _core.NOTICE_LOG:
+            logger.log(tag, "%s", payload)
+        else:
+            self.take(kind, tag, payload)
+
+    def _look_at_log_level(self) -> None:
+        """Tell the core what is wanted, so that it makes no records for nothing."""
+        wanted = (level for level in (logging.DEBUG, logging.WARNING) if logger.isEnabledFor(level))
+        self.inbox.set_level(next(wanted, _SILENT))
 
     @contextmanager
     def _taking(self, patience: float = -1) -> Iterator[bool]:
@@ -410,11 +420,6 @@ class Pump:
         finally:
             self._taker = None
             self._take_lock.release()
-
-    def _look_at_log_level(self) -> None:
-        """Tell the core what is wanted, so that it makes no records for nothing."""
-        wanted = (level for level in (logging.DEBUG, logging.WARNING) if logger.isEnabledFor(level))
-        self.inbox.set_level(next(wanted, _SILENT))
 
     def _lane_ready(self, lane: Lane) -> None:
         self._ready.append(lane)

@@ -26,6 +26,7 @@ from pygase._foreign import settled, workers
 from pygase._loops import Loop, running
 from pygase._pump import UserErrors, call_handler, runs_in_this_process
 from pygase._store import GameStateStore, state_of, update_after
+from pygase._ticks import LoopTimer
 from pygase.client import send
 from pygase.connection import ServerConnection, ServerSession
 from pygase.event import Event, EventHandler, UniversalEventHandler
@@ -261,7 +262,7 @@ class GameStateMachine:
         self._stopped = threading.Event()
         self._stopped.set()
         self._stepping: int | None = None
-        self._timer: _core.TickTimer | _LoopTimer | None = None
+        self._timer: _core.TickTimer | LoopTimer | None = None
         runs_in_this_process(self)
 
     def _leave_behind(self) -> None:
@@ -394,12 +395,14 @@ class GameStateMachine:
     async def _play(self, timer: _core.TickTimer, interval: float) -> None:
         loop = running()
         assert loop is not None, "a coroutine runs in an event loop"
-        shared = None if has_own_loop() else _LoopTimer(interval, loop)
+        shared = None if has_own_loop() else LoopTimer(interval, loop)
         share_loop()
         if shared is not None:
             self._timer = shared
         dt = interval
         try:
+            if shared is None:
+                timer.wait()  # the first tick comes at once
             with workers():
                 while not self._stopping:
                     if not await self._step(loop, dt, time.monotonic() + EVENT_SHARE * interval):
@@ -412,6 +415,9 @@ class GameStateMachine:
                     if elapsed is None:
                         break
                     dt = elapsed
+        except SystemExit:
+            logger.error("The game loop ends, because time_step or a handler called sys.exit().")
+            raise
         finally:
             timer.stop()
             if shared is not None:
@@ -599,55 +605,6 @@ class Backend:
         """Stop the game loop and the server; harmless when they do not run. Blocks, or is awaited."""
         self.game_state_machine.stop()
         self.server.shutdown()
-
-
-class _LoopTimer:
-    """Ticks at absolute deadlines, like `_core.TickTimer`, for an event loop that has other things to do.
-
-    Args:
-        interval: Seconds between two ticks.
-        loop: The event loop that runs.
-    """
-
-    #: Event loops wake up by the millisecond; a tick may be that early.
-    SLACK = 0.001
-
-    def __init__(self, interval: float, loop: Loop) -> None:
-        self._interval = interval
-        self._inbox = _core.Inbox()
-        self._bell = loop.bell(self._inbox)
-        self._last = time.monotonic()
-        self._next = self._last + interval
-        self._stopped = False
-
-    async def wait(self) -> float | None:
-        """Wait for the next tick, and return the seconds since the one before; None when stopped.
-
-        Ticks that were missed altogether are made up for by one that comes at once.
-        """
-        waited = False
-        while not self._stopped and (not waited or time.monotonic() < self._next - self.SLACK):
-            waited = True
-            self._bell.clear()
-            self._inbox.take()
-            await self._bell.wait(self._next)
-        if self._stopped:
-            return None
-        now = time.monotonic()
-        elapsed, self._last = now - self._last, now
-        self._next += self._interval
-        if self._next < now:
-            self._next += (now - self._next) // self._interval * self._interval
-        return elapsed
-
-    def stop(self) -> None:
-        """End the wait, and every later one; may be called by any thread."""
-        self._stopped = True
-        self._inbox.wake()
-
-    async def close(self) -> None:
-        """Give back what it took to wait."""
-        await self._bell.close()
 
 
 def _checked(result: Any, what: str) -> dict[str, Any]:

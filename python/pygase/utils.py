@@ -229,13 +229,14 @@ class Sqn(int):
         return _core.sqn_to_bytes(int(self), self._bytesize)
 
     @classmethod
-    def from_sqn_bytes(cls, bytestring: bytes) -> Sqn:
+    def from_sqn_bytes(cls, bytestring: bytes | bytearray | memoryview) -> Sqn:
         """Make a sequence number from big endian bytes.
 
         Args:
             bytestring: Bytes such as `to_sqn_bytes` returns.
         """
-        return cls(_core.sqn_from_bytes(bytestring))
+        # A memory view first, because `bytes` makes zeros of a number.
+        return cls(_core.sqn_from_bytes(bytes(memoryview(bytestring))))
 
 
 class LockedResource(Generic[T]):

@@ -91,6 +91,8 @@ pub struct SentPackage {
     pub at: Duration,
     /// Whom to tell what became of it.
     pub callbacks: Vec<CallbackId>,
+    /// What the sender knows its body by, if it wants to hear that it arrived.
+    pub number: Option<u64>,
 }
 
 /// Packages in flight, oldest first.
@@ -101,6 +103,23 @@ impl InFlight {
     /// Remembers a package that goes out now.
     pub fn push(&mut self, package: SentPackage) {
         self.0.push_back(package);
+    }
+
+    /// Names the body of the package sent last.
+    pub fn number_newest(&mut self, number: u64) {
+        if let Some(package) = self.0.back_mut() {
+            package.number = Some(number);
+        }
+    }
+
+    /// How many packages are in flight.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no package is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Takes out what `header` acknowledges, oldest first; nothing before the other side has received anything.
@@ -169,8 +188,12 @@ mod tests {
     fn who_has_received_nothing_acknowledges_nothing() {
         let mut in_flight = InFlight::default();
         for sequence in [65_534, 65_535] {
-            let package =
-                SentPackage { sequence: Sqn::new(sequence), at: Duration::ZERO, callbacks: Vec::new() };
+            let package = SentPackage {
+                sequence: Sqn::new(sequence),
+                at: Duration::ZERO,
+                callbacks: Vec::new(),
+                number: None,
+            };
             in_flight.push(package);
         }
         in_flight.acknowledge(header(0, u32::MAX), |package| panic!("{package:?}"));

@@ -19,6 +19,8 @@ pub struct Config {
     pub min_throttle_time: f64,
     /// Longest such time in seconds.
     pub max_throttle_time: f64,
+    /// The size a whole datagram aims at, in bytes, at most 2048. Only what cannot be split goes beyond.
+    pub package_size: usize,
     /// How many events may wait in each direction.
     pub max_waiting_events: usize,
     /// How many bytes of events may wait in each direction.
@@ -35,6 +37,7 @@ impl Default for Config {
             latency_threshold: 0.25,
             min_throttle_time: 1.0,
             max_throttle_time: 60.0,
+            package_size: crate::wire::limits::TARGET_DATAGRAM,
             max_waiting_events: 1024,
             max_waiting_bytes: 256 * 1024,
         }

@@ -116,6 +116,7 @@ pub struct Connection {
     outgoing: OutgoingEvents,
     incoming: IncomingBudget,
     happened: VecDeque<ConnectionEvent>,
+    arrived: Vec<u64>,
     last_heard: Option<Duration>,
     next_congestion_step: Duration,
 }
@@ -142,6 +143,7 @@ impl Connection {
             outgoing: OutgoingEvents::default(),
             incoming: IncomingBudget::default(),
             happened: VecDeque::new(),
+            arrived: Vec::new(),
             last_heard: None,
             next_congestion_step: Duration::ZERO,
         }
@@ -230,8 +232,18 @@ impl Connection {
         self.stats.sent += 1;
         self.stats.bytes_sent += writer.size() as u64;
         self.local_sequence = header.sequence;
-        self.in_flight.push(SentPackage { sequence: header.sequence, at: now, callbacks });
+        self.in_flight.push(SentPackage { sequence: header.sequence, at: now, callbacks, number: None });
         Ok(())
+    }
+
+    /// Names the body of the package sent last, to hear of it from [`Self::take_arrived`].
+    pub fn number_newest(&mut self, number: u64) {
+        self.in_flight.number_newest(number);
+    }
+
+    /// Takes out the names of bodies that were acknowledged.
+    pub fn take_arrived(&mut self) -> impl Iterator<Item = u64> + '_ {
+        self.arrived.drain(..)
     }
 
     /// Size in bytes of the first event that waits to be sent.
@@ -356,12 +368,13 @@ impl Connection {
     }
 
     fn acknowledge(&mut self, now: Duration, header: Header) {
-        let Self { in_flight, latency, round_trip: newest, stats, happened, .. } = self;
+        let Self { in_flight, latency, round_trip: newest, stats, happened, arrived, .. } = self;
         in_flight.acknowledge(header, |package| {
             let round_trip = now.saturating_sub(package.at);
             *newest = Some(round_trip);
             *latency += LATENCY_GAIN * (round_trip.as_secs_f64() - *latency);
             stats.acknowledged += 1;
+            arrived.extend(package.number);
             happened.extend(package.callbacks.into_iter().map(ConnectionEvent::Acknowledged));
         });
     }

@@ -91,6 +91,8 @@ pub(super) struct Proven {
     pub(super) window: ReceiveWindow,
     /// It is one of ours.
     pub(super) hello: bool,
+    /// It held a session with an earlier server, and could not say whether it is one of ours.
+    pub(super) returning: bool,
     /// Events that came before the proof.
     pub(super) held: Vec<Box<[u8]>>,
 }
@@ -149,6 +151,7 @@ impl Admission {
                 local_sequence: stranger.last,
                 window: stranger.window,
                 hello: stranger.hello,
+                returning: stranger.initial_ack != Sqn::ZERO,
                 held: stranger.held,
             });
         }

@@ -22,6 +22,8 @@ const RESYNC_AFTER: Duration = Duration::from_secs(1);
 const LEAP: i32 = super::admission::LEAP as i32;
 /// This many packages after the state was asked for as a whole, nothing made before can still arrive.
 const STRAGGLERS: i32 = 1000;
+/// The size of an update with nothing in it.
+const EMPTY_UPDATE: usize = 17;
 /// Time between packages to a server that was lost.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Probes from one port. A lower sequence number from the same port would kill an original server.
@@ -77,6 +79,8 @@ pub struct ClientConnection {
     /// Newest number sent when the state was asked for as a whole. Updates in packages that acknowledge nothing
     /// sent since were made for the copy as it was.
     asked_after: Option<Sqn>,
+    /// Of the newest package that came in.
+    last_header: Header,
     next_send: Duration,
     /// When the present attempt to reach the server began.
     trying_since: Duration,
@@ -103,6 +107,7 @@ impl ClientConnection {
             phase: Phase::Idle,
             server_is_ours: false,
             asked_after: None,
+            last_header: Header::default(),
             next_send: Duration::ZERO,
             trying_since: Duration::ZERO,
             unanswered_said: false,
@@ -140,6 +145,7 @@ impl ClientConnection {
     /// Begins to send; the first package is due at once.
     pub fn connect(&mut self, now: Duration) {
         self.connection.restart(now);
+        self.last_header = Header::default();
         self.resync();
         self.connection.set_status(Status::Connecting);
         self.phase = Phase::Running;
@@ -201,15 +207,25 @@ impl ClientConnection {
             // The server still speaks to whoever had this port before. Answering it sets that right.
             package.header = Header { sequence: package.header.sequence, ..Header::default() };
         }
-        if package.header.ack_bitfield == HELLO && (first || self.server_is_ours) {
+        let says_hello = package.header.ack_bitfield == HELLO;
+        if says_hello && (first || self.server_is_ours) {
             self.server_is_ours = true;
             package.header.ack_bitfield = 0;
         }
+        if self.server_is_ours && self.is_too_late(&package) {
+            // Not acknowledged: the server takes what is acknowledged for merged.
+            self.connection.stats.late += 1;
+            return;
+        }
         let leap = package.header.sequence.since(self.connection.received.newest);
-        let away = self.connection.silence(now) > RESYNC_AFTER || !first && leap >= LEAP;
+        let forgot = leap > 0 && !says_hello && self.has_forgotten(package.header);
+        let away = self.connection.silence(now) > RESYNC_AFTER || !first && (leap >= LEAP || forgot);
         let receipt = self.connection.receive(now, &package);
         if receipt == Receipt::Dropped {
             return;
+        }
+        if leap > 0 {
+            self.last_header = if says_hello { Header::default() } else { package.header };
         }
         self.probes = 0;
         if away {
@@ -301,6 +317,7 @@ impl ClientConnection {
                 if self.probes >= PROBES_PER_PORT {
                     self.actions.push_back(ClientAction::FreshPort);
                     self.connection.restart(now);
+                    self.last_header = Header::default();
                     self.resync();
                     self.server_is_ours = false;
                     self.probes = 0;
@@ -317,7 +334,11 @@ impl ClientConnection {
         if header.ack == Sqn::ZERO {
             header.ack_bitfield = HELLO;
         }
-        let limit = datagram_limit(CLIENT_PREFIX, self.connection.next_event_size());
+        let limit = datagram_limit(
+            self.connection.config.package_size,
+            CLIENT_PREFIX,
+            self.connection.next_event_size(),
+        );
         let body = Body::Client { time_order: self.replica.time_order() };
         let events = events_per_package(self.server_is_ours);
         let written = self.connection.write_package_with(now, header, body, limit, events, out).is_ok();
@@ -325,6 +346,26 @@ impl ClientConnection {
         let next = self.next_send + interval;
         self.next_send = if next > now { next } else { now + interval };
         written
+    }
+
+    /// Whether a package has nothing but a part of the state that something newer has overtaken.
+    fn is_too_late(&self, package: &Package<'_>) -> bool {
+        let Body::Server { update } = package.body else { return false };
+        update.len() > EMPTY_UPDATE
+            && package.events().next().is_none()
+            && self.asked_after.is_none_or(|asked_after| package.header.ack.newer_than(asked_after))
+            && self.replica.has_overtaken(update)
+    }
+
+    /// Whether the server no longer acknowledges what it did before. Then it is another one: an original begins
+    /// with number 1, and that may be the next.
+    fn has_forgotten(&self, header: Header) -> bool {
+        let before = self.last_header;
+        match u32::try_from(header.ack.since(before.ack)) {
+            // An original forgets the newest number before a gap itself, so only the bits tell.
+            Ok(by @ 0..32) => before.ack_bitfield >> by & !header.ack_bitfield != 0,
+            _ => false,
+        }
     }
 
     fn resync(&mut self) {

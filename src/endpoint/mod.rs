@@ -44,10 +44,9 @@ pub const MAX_SERVER_EVENT: usize = crate::wire::limits::MAX_DATAGRAM - SERVER_P
 
 /// The largest datagram to send, given what is in it without events and the first event that waits.
 /// Events fill a package to its target size; only an event that cannot be split may go beyond.
-fn datagram_limit(without_events: usize, first_event: Option<usize>) -> usize {
-    use crate::wire::limits::{MAX_DATAGRAM, TARGET_DATAGRAM};
+fn datagram_limit(target: usize, without_events: usize, first_event: Option<usize>) -> usize {
     let needed = without_events + first_event.map_or(0, |size| 2 + size);
-    needed.clamp(TARGET_DATAGRAM, MAX_DATAGRAM)
+    needed.max(target).min(crate::wire::limits::MAX_DATAGRAM)
 }
 
 /// How many events a package to a peer may have: an original sends five, and reads any number.

@@ -11,7 +11,9 @@ use std::{
 
 use super::{HELLO, MAX_SERVER_EVENT, SERVER_PREFIX, admission::Proven, datagram_limit, events_per_package};
 use crate::{
-    connection::{Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, Receipt, Status},
+    connection::{
+        Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, Quality, Receipt, Status,
+    },
     state::{PeerKind, Store, View},
     wire::{
         Body, Header, Package, Sqn,
@@ -26,6 +28,10 @@ const EARLY_CREDIT: u64 = 4096;
 const EARLY_ACKS: u64 = 2;
 /// An event that would leave less than this for the state goes without it.
 const MIN_STATE_BUDGET: usize = 64;
+/// Packages in flight beyond which a large state comes at one package per interval.
+const MAX_BURST: usize = 48;
+/// The least size of packages that leaves room for anything.
+const MIN_PACKAGE: usize = 256;
 /// How old an acknowledged number may be, in packages: ten seconds at 45 packages per second.
 const MAX_ACK_AGE: i32 = 450;
 /// How far a number may jump ahead, at once and per second of silence.
@@ -51,6 +57,8 @@ pub struct ServerConnection {
     /// `None` while no server drives this connection.
     view: Option<View>,
     hello: bool,
+    /// The last package was full of a state that is too large for it.
+    bursts: bool,
     /// Packages acknowledged and bytes sent when the session began.
     begun_at: (u64, u64),
     /// The last package had no room for the state beside its event.
@@ -86,6 +94,7 @@ impl ServerConnection {
             connection: Connection::new(config),
             view: None,
             hello: false,
+            bursts: false,
             begun_at: (0, 0),
             state_gave_way: false,
             restart_candidate: None,
@@ -131,7 +140,8 @@ impl ServerConnection {
         self.restart_candidate = None;
         self.shutdown_asked = None;
         let kind = if proven.hello { PeerKind::Ours } else { PeerKind::Original };
-        self.view = Some(View::new(store, kind).starting_from(time_order));
+        let view = View::new(store, kind).starting_from(time_order);
+        self.view = Some(if proven.returning { view.returning() } else { view });
     }
 
     /// Whether a package can be part of the session, judged by its header.
@@ -170,6 +180,7 @@ impl ServerConnection {
             local_sequence: self.connection.local_sequence,
             window: crate::connection::ReceiveWindow::default(),
             hello: self.restart_candidate.is_some_and(|candidate| candidate.hello),
+            returning: true,
             held: Vec::new(),
         };
         self.begin(now, proven, time_order, store);
@@ -197,6 +208,9 @@ impl ServerConnection {
     /// Takes in a package of the session.
     pub(super) fn receive(&mut self, now: Duration, package: &Package<'_>, store: &Store) {
         let receipt = self.connection.receive(now, package);
+        if let Some(view) = &mut self.view {
+            self.connection.take_arrived().for_each(|number| view.arrived(number));
+        }
         let Body::Client { time_order } = package.body else { return };
         if receipt == Receipt::Newest {
             self.restart_candidate = None;
@@ -222,16 +236,18 @@ impl ServerConnection {
         let early = self.is_early();
         let Some(view) = &mut self.view else { return };
         let event = self.connection.next_event_size();
+        let target = self.connection.config.package_size.clamp(MIN_PACKAGE, MAX_DATAGRAM);
         let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
         // The first event has precedence, but not twice in a row: events without end must not starve the state.
         let budget = if self.state_gave_way {
-            Some(TARGET_DATAGRAM - SERVER_PREFIX)
+            Some(target - SERVER_PREFIX)
         } else {
-            TARGET_DATAGRAM.checked_sub(taken).filter(|budget| *budget >= MIN_STATE_BUDGET)
+            target.checked_sub(taken).filter(|budget| *budget >= MIN_STATE_BUDGET)
         };
         let budget = budget.filter(|_| !early);
+        let mut number = None;
         if let Some(budget) = budget {
-            view.write_update(store, now, budget, scratch);
+            number = view.write_update(store, now, budget, scratch);
         }
         let fits = event.is_none() || taken + scratch.len() <= MAX_DATAGRAM || self.state_gave_way;
         self.state_gave_way = !early && (budget.is_none() || !fits);
@@ -239,13 +255,33 @@ impl ServerConnection {
             // What has no room beside the event, a value that cannot be split perhaps, comes with the next package.
             scratch.clear();
             view.empty_update(scratch);
+            number = None;
         }
-        let limit = datagram_limit(SERVER_PREFIX + scratch.len(), event);
+        self.bursts = self.hello && number.is_some() && view.has_more();
+        let events_before = self.connection.stats.events_sent;
+        let limit = datagram_limit(target, SERVER_PREFIX + scratch.len(), event);
         let body = Body::Server { update: scratch };
         let events = if early { 0 } else { events_per_package(self.hello) };
         if self.connection.write_package(now, body, limit, events, out).is_err() {
             self.connection.stats.queue_full += 1;
+        } else if let Some(number) = number
+            && self.hello
+            && self.connection.stats.events_sent == events_before
+        {
+            // A client of ours acknowledges a package without events only if it has merged what is in it.
+            self.connection.number_newest(number);
         }
+    }
+
+    /// Whether the next package may follow in less than an interval: there is more of a large state for a client
+    /// of ours than a package can take, and the line is good.
+    pub(super) fn may_burst(&self) -> bool {
+        let connection = &self.connection;
+        self.bursts
+            && connection.congestion.fast
+            && connection.congestion.quality == Quality::Good
+            && connection.stats.acknowledged - self.begun_at.0 >= EARLY_ACKS
+            && connection.in_flight().len() < MAX_BURST
     }
 
     /// Whether the client has been sent its credit without having shown twice that it receives it.

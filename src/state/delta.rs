@@ -3,9 +3,9 @@
 //! Owns the bytes of an update and what they stand for. Who is sent them, and under which label, is the
 //! business of `view`; that they are made once for all views is the business of `store`.
 
-use super::merge::TIME_ORDER_SIZE;
+use super::merge::{PART_EXTRA, TIME_ORDER_SIZE};
 use super::nodeset::{Word, words};
-use super::tree::{Last, NIL, NodeId, ROOT, Revision, Tree, Value};
+use super::tree::{Last, NodeId, ROOT, Revision, Tree, Value};
 use crate::wire::limits::TO_DELETE_MSGPACK;
 use crate::wire::{Sqn, msgpack};
 
@@ -44,15 +44,17 @@ pub(super) struct Encoding {
 }
 
 impl Encoding {
+    /// How many bytes it has, as a part.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + PART_EXTRA
     }
 
-    /// Appends the update, if it is a live one, under this label.
-    pub(super) fn write(&self, label: Sqn, out: &mut Vec<u8>) {
-        let (body, _) = self.bytes.split_at(self.bytes.len().saturating_sub(2));
+    /// Appends the update, if it is a live one, under this label; `part` tells a client of ours that with it
+    /// alone the state is not whole.
+    pub(super) fn write(&self, label: Sqn, part: bool, out: &mut Vec<u8>) {
+        let (body, _) = self.bytes.split_at(self.bytes.len().saturating_sub(3));
         out.extend_from_slice(body);
-        out.extend_from_slice(&label.value().to_be_bytes());
+        msgpack::write_label(out, label, part);
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -82,6 +84,9 @@ pub(super) struct Encoder {
 impl Encoder {
     /// An update of what is in the span. A tombstone counts only for those that `has` the node. With `live`
     /// it ends with a time order.
+    ///
+    /// If there is more than fits, and a tick of the game ends so late that little room is lost, then the update
+    /// ends there, too.
     pub(super) fn encode(
         &mut self,
         tree: &Tree,
@@ -89,11 +94,25 @@ impl Encoder {
         has: &dyn Fn(u64) -> bool,
         live: bool,
     ) -> Encoding {
+        let encoding = self.encode_all(tree, span, has, live);
+        if encoding.complete {
+            return encoding;
+        }
+        match tree.last_tick(span.after, encoding.upto) {
+            Some(tick) if tick < encoding.upto => {
+                let whole = self.encode_all(tree, Span { until: tick, ..span }, has, live);
+                let is_worth_it = whole.entries > 0 && whole.len() * 3 >= encoding.len() * 2;
+                if is_worth_it { Encoding { complete: false, ..whole } } else { encoding }
+            }
+            _ => encoding,
+        }
+    }
+
+    fn encode_all(&mut self, tree: &Tree, span: Span, has: &dyn Fn(u64) -> bool, live: bool) -> Encoding {
         let mut draft = self.draft(tree, live, false);
         let (mut upto, mut complete) = (span.after, true);
         let (mut deleted, mut dead) = (Vec::new(), Vec::new());
-        let mut id = tree.first_after(span.after);
-        while id != NIL && tree.node(id).revision <= span.until {
+        for (revision, id) in tree.written(span.after, span.until) {
             let node = tree.node(id);
             tree.count_visit();
             let is_dead = node.value.is_dead();
@@ -117,8 +136,7 @@ impl Encoder {
             if is_dead && node.revision > span.graves_after {
                 dead.push(node.ordinal);
             }
-            upto = node.revision;
-            id = tree.next_in_list(id);
+            upto = revision;
         }
         if complete {
             upto = upto.max(tree.revision().min(span.until));
@@ -152,7 +170,7 @@ impl Encoder {
             round: self.round,
             items: vec![root],
             path: Vec::new(),
-            size: 1 + if live { TIME_ORDER_SIZE } else { 0 },
+            size: 1 + if live { TIME_ORDER_SIZE + PART_EXTRA } else { 0 },
             entries: 0,
         };
         draft.place(ROOT, 0);
@@ -275,7 +293,8 @@ impl Draft<'_> {
         if live {
             msgpack::write_time_order_fixed(&mut bytes, Sqn::ZERO);
         }
-        debug_assert_eq!(bytes.len(), self.size, "the size is known before");
+        let extra = if live { PART_EXTRA } else { 0 };
+        debug_assert_eq!(bytes.len() + extra, self.size, "the size is known before");
         let made = self.items.iter().skip(1).map(|item| item.node);
         let made = made.filter(|&id| !matches!(self.part(id), Part::Marker));
         Encoding {

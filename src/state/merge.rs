@@ -32,8 +32,10 @@ pub struct TooLarge {
 
 /// The key and value of the time order in a live update: always a uint16, always last.
 pub(super) const TIME_ORDER_SIZE: usize = 1 + TIME_ORDER_KEY.len() + 3;
+/// So many bytes more where the update says that it is a part.
+pub(super) const PART_EXTRA: usize = 2;
 /// A package with one leaf, apart from the leaf and its path: header, length, map of the update, time order.
-const PACKAGE_AROUND_LEAF: usize = HEADER_SIZE + 2 + 1 + TIME_ORDER_SIZE;
+const PACKAGE_AROUND_LEAF: usize = HEADER_SIZE + 2 + 1 + TIME_ORDER_SIZE + PART_EXTRA;
 
 impl Tree {
     /// Merges an update deeply, as every PyGaSe does: maps into maps, anything else replaces, `TO_DELETE`

@@ -16,8 +16,8 @@ pub struct Replica {
     tree: Tree,
     encoder: Encoder,
     time_order: Sqn,
-    /// Asked to be filled anew: what is there stays until the first update.
-    resync: bool,
+    /// Asked to be filled anew: what is there stays until this is whole.
+    filling: Option<Filling>,
     /// How far the game is.
     game: Cursor,
     /// How far whoever keeps whole states is, if anybody does.
@@ -45,6 +45,13 @@ impl Cursor {
     }
 }
 
+/// What is to take the place of what a replica holds.
+#[derive(Debug)]
+struct Filling {
+    tree: Tree,
+    time_order: Sqn,
+}
+
 /// What changed in a [`Replica`] since the last time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pulled {
@@ -69,7 +76,7 @@ impl Replica {
             tree: Tree::unlimited(),
             encoder: Encoder::default(),
             time_order: Sqn::ZERO,
-            resync: false,
+            filling: None,
             game: Cursor::default(),
             snapshots: None,
         }
@@ -77,10 +84,11 @@ impl Replica {
 
     /// Merges an update if its time order is newer than what the replica holds; says whether it was.
     ///
-    /// A replica that holds nothing takes any: an original server that has run for long labels its first
+    /// One that is being filled anew takes the place of the old when it is whole. A replica that holds nothing
+    /// takes any: an original server that has run for long labels its first
     /// update with a number that is not newer than 0 in wrap-around order.
     pub fn apply(&mut self, update: &[u8]) -> Result<bool, WireError> {
-        let time_order = msgpack::update_time_order(update)?;
+        let (time_order, is_part) = msgpack::update_label(update)?;
         let newer = match self.time_order() {
             Sqn::ZERO => time_order != Sqn::ZERO,
             held => time_order.newer_than(held),
@@ -88,10 +96,13 @@ impl Replica {
         if !newer {
             return Ok(false);
         }
-        if self.resync {
-            self.resync = false;
-            self.tree = Tree::unlimited();
-            self.start_afresh();
+        if let Some(filling) = &mut self.filling {
+            filling.tree.merge_checked(update)?;
+            filling.time_order = time_order;
+            if !is_part {
+                self.swap();
+            }
+            return Ok(true);
         }
         self.tree.merge_checked(update)?;
         self.time_order = time_order;
@@ -101,23 +112,41 @@ impl Replica {
         Ok(true)
     }
 
-    /// What to report to the server; 0 while everything is asked for.
-    pub fn time_order(&self) -> Sqn {
-        if self.resync { Sqn::ZERO } else { self.time_order }
+    /// The server has nothing more: what was filled takes the place of what was there.
+    fn swap(&mut self) {
+        if let Some(Filling { mut tree, time_order }) = self.filling.take() {
+            tree.forget(tree.revision());
+            self.tree = tree;
+            self.time_order = time_order;
+            self.start_afresh();
+        }
     }
 
-    /// Asks for everything again, from time order 0. What is there stays until the first update.
+    /// What to report to the server; 0 while everything is asked for and nothing has come.
+    pub fn time_order(&self) -> Sqn {
+        self.filling.as_ref().map_or(self.time_order, |filling| filling.time_order)
+    }
+
+    /// Asks for everything again, from time order 0. What is there stays until the new state is whole: a server
+    /// of ours marks what is only a part of it, an original has nothing more after its first update.
     ///
     /// From here on [`apply`](Self::apply) must be given the updates of those packages alone that acknowledge
     /// one sent after this. The server made all others for the copy as it was: they hold what had changed
     /// then and nothing else, and their labels may coincide with those of the answer.
     pub fn resync(&mut self) {
-        self.resync = self.time_order != Sqn::ZERO;
+        if self.filling.is_some() || self.time_order != Sqn::ZERO {
+            self.filling = Some(Filling { tree: Tree::unlimited(), time_order: Sqn::ZERO });
+        }
     }
 
-    /// Whether everything was asked for and nothing of it has come yet.
+    /// Whether everything was asked for and is not whole yet.
     pub fn is_resyncing(&self) -> bool {
-        self.resync
+        self.filling.is_some()
+    }
+
+    /// Whether an update comes too late: one that was made after it was merged already.
+    pub fn has_overtaken(&self, update: &[u8]) -> bool {
+        msgpack::update_label(update).is_ok_and(|(time_order, _)| self.time_order().newer_than(time_order))
     }
 
     /// What changed since the last time, if anything did.

@@ -13,6 +13,8 @@ use crate::wire::{Sqn, WireError};
 
 /// How long a view that needs a new time order waits for the game to make one.
 const IDLE: Duration = Duration::from_millis(100);
+/// A time order that goes on at least this often makes labels as fast as they are needed.
+const STILL: Duration = Duration::from_millis(35);
 /// More encodings of one revision than this are not kept.
 const MAX_CACHED: usize = 4096;
 
@@ -73,6 +75,7 @@ impl Store {
     /// by one, because clients would take no notice otherwise.
     pub fn push(&mut self, now: Duration, time_order: Sqn, update: &[u8]) -> Result<Merged, WireError> {
         let merged = self.tree.merge(update)?;
+        self.tree.end_tick();
         self.tick(now, time_order);
         Ok(merged)
     }
@@ -81,6 +84,7 @@ impl Store {
     /// something does or if the one given is newer.
     pub fn replace(&mut self, now: Duration, time_order: Sqn, state: &[u8]) -> Result<Merged, WireError> {
         let merged = self.tree.replace(state)?;
+        self.tree.end_tick();
         if merged.changed > 0 || time_order.newer_than(self.time_order) {
             self.tick(now, time_order);
         }
@@ -123,6 +127,11 @@ impl Store {
         if self.time_order == Sqn::ZERO {
             self.tick(now, Sqn::ZERO);
         }
+    }
+
+    /// Whether the time order goes on too slowly to make a label for each package.
+    pub(super) fn is_still(&self, now: Duration) -> bool {
+        now.saturating_sub(self.ticked) >= STILL
     }
 
     /// A view is behind and has no label left.

@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use super::delta::{Encoder, Span};
 use crate::wire::msgpack;
@@ -27,7 +28,9 @@ impl Revision {
 /// Place of a node in the slab. Used again after the node was forgotten, unlike its ordinal.
 pub(super) type NodeId = u32;
 pub(super) const ROOT: NodeId = 0;
-pub(super) const NIL: NodeId = NodeId::MAX;
+const NIL: NodeId = NodeId::MAX;
+/// So many ends of ticks are known at most: a minute of a fast game.
+const MAX_TICKS: usize = 4096;
 
 /// What a node is.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,9 +70,6 @@ pub(super) struct Node {
     pub(super) value: Value,
     /// When it was last put into the list.
     pub(super) revision: Revision,
-    linked: bool,
-    previous: NodeId,
-    next: NodeId,
     /// By canonical key, the dead ones included.
     children: BTreeMap<Box<[u8]>, NodeId>,
     alive_children: u32,
@@ -82,8 +82,8 @@ pub(super) struct Node {
 pub struct Tree {
     nodes: Vec<Node>,
     free: Vec<NodeId>,
-    head: NodeId,
-    tail: NodeId,
+    /// What carries a revision, oldest first.
+    list: BTreeMap<Revision, NodeId>,
     revision: Revision,
     ordinals: u64,
     stamps: u64,
@@ -91,6 +91,8 @@ pub struct Tree {
     /// Tombstones in order of death; those that were revived since are skipped when their turn comes.
     graves: VecDeque<(Revision, NodeId)>,
     newest_grave: Revision,
+    /// Where ticks ended.
+    ticks: VecDeque<Revision>,
     limit: usize,
     visited: Cell<u64>,
 }
@@ -119,9 +121,6 @@ impl Tree {
             key: Box::default(),
             value: Value::Map,
             revision: Revision::ZERO,
-            linked: false,
-            previous: NIL,
-            next: NIL,
             children: BTreeMap::new(),
             alive_children: 0,
             stamp: 0,
@@ -129,8 +128,8 @@ impl Tree {
         Self {
             nodes: vec![root],
             free: Vec::new(),
-            head: NIL,
-            tail: NIL,
+            list: BTreeMap::new(),
+            ticks: VecDeque::new(),
             revision: Revision::ZERO,
             ordinals: 0,
             stamps: 0,
@@ -181,6 +180,9 @@ impl Tree {
 
     /// Drops the tombstones with this revision or an older one: nobody needs them any more.
     pub fn forget(&mut self, floor: Revision) {
+        while self.ticks.front().is_some_and(|&tick| tick <= floor) {
+            self.ticks.pop_front();
+        }
         while let Some(&(revision, id)) = self.graves.front() {
             if revision > floor {
                 break;
@@ -218,29 +220,35 @@ impl Tree {
         &mut self.nodes[id as usize]
     }
 
-    /// The oldest in the list that is newer than `cursor`, or `NIL`. Searched from both ends: a view that keeps
-    /// up has its cursor near the end, one that joins near the beginning.
-    pub(super) fn first_after(&self, cursor: Revision) -> NodeId {
-        let (mut front, mut back) = (self.head, self.tail);
-        if back == NIL || self.node(back).revision <= cursor {
-            return NIL;
-        }
-        loop {
-            if self.node(front).revision > cursor {
-                return front;
+    /// What is in the list and newer than `after` but not newer than `until`, oldest first.
+    pub(super) fn written(
+        &self,
+        after: Revision,
+        until: Revision,
+    ) -> impl Iterator<Item = (Revision, NodeId)> + '_ {
+        let none = after >= until;
+        let range = if none {
+            (Bound::Unbounded, Bound::Excluded(Revision::ZERO))
+        } else {
+            (Bound::Excluded(after), Bound::Included(until))
+        };
+        self.list.range(range).map(|(&revision, &id)| (revision, id))
+    }
+
+    /// A tick of the game ends here.
+    pub(super) fn end_tick(&mut self) {
+        if self.ticks.back().is_none_or(|&last| last < self.revision) {
+            if self.ticks.len() >= MAX_TICKS {
+                self.ticks.pop_front();
             }
-            let before = self.node(back).previous;
-            if before == NIL || self.node(before).revision <= cursor {
-                return back;
-            }
-            self.count_visit();
-            front = self.node(front).next;
-            back = before;
+            self.ticks.push_back(self.revision);
         }
     }
 
-    pub(super) fn next_in_list(&self, id: NodeId) -> NodeId {
-        self.node(id).next
+    /// The last end of a tick in what is newer than `after` but not newer than `until`.
+    pub(super) fn last_tick(&self, after: Revision, until: Revision) -> Option<Revision> {
+        let index = self.ticks.partition_point(|&tick| tick <= until).checked_sub(1)?;
+        self.ticks.get(index).copied().filter(|&tick| tick > after)
     }
 
     pub(super) fn count_visit(&self) {
@@ -274,9 +282,6 @@ impl Tree {
             key: key.into(),
             value: Value::Dead(Last::Nothing),
             revision: Revision::ZERO,
-            linked: false,
-            previous: NIL,
-            next: NIL,
             children: BTreeMap::new(),
             alive_children: 0,
             stamp: 0,
@@ -429,37 +434,15 @@ impl Tree {
     /// Appends to the list under a new revision.
     fn link(&mut self, id: NodeId) {
         self.revision.0 += 1;
-        let (revision, tail) = (self.revision, self.tail);
-        let node = self.node_mut(id);
-        node.revision = revision;
-        node.linked = true;
-        node.previous = tail;
-        node.next = NIL;
-        if tail == NIL {
-            self.head = id;
-        } else {
-            self.node_mut(tail).next = id;
-        }
-        self.tail = id;
+        let revision = self.revision;
+        self.node_mut(id).revision = revision;
+        self.list.insert(revision, id);
     }
 
+    /// Takes it out of the list, if it is there: a revision is one node's alone.
     fn unlink(&mut self, id: NodeId) {
-        let node = self.node_mut(id);
-        if !node.linked {
-            return;
-        }
-        node.linked = false;
-        let (previous, next) = (node.previous, node.next);
-        if previous == NIL {
-            self.head = next;
-        } else {
-            self.node_mut(previous).next = next;
-        }
-        if next == NIL {
-            self.tail = previous;
-        } else {
-            self.node_mut(next).previous = previous;
-        }
+        let revision = self.node(id).revision;
+        self.list.remove(&revision);
     }
 
     fn free(&mut self, id: NodeId) {

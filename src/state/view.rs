@@ -17,7 +17,7 @@ use super::delta::{Encoding, Span};
 use super::nodeset::NodeSet;
 use super::store::Store;
 use super::tree::Revision;
-use crate::wire::{Sqn, msgpack};
+use crate::wire::{Sqn, limits::TIME_ORDER_KEY, msgpack};
 
 /// How far a label may be ahead of what the client has and still be newer.
 const HOP: u16 = 32000;
@@ -49,6 +49,8 @@ struct Issued {
     serial: u64,
     /// What was sent under it; none if that was more than one thing.
     encoding: Option<Arc<Encoding>>,
+    /// With it the client has not everything.
+    is_part: bool,
     first_sent: Duration,
     last_sent: Duration,
 }
@@ -94,6 +96,12 @@ pub struct View {
     issued: VecDeque<Issued>,
     serials: u64,
     pinned: Option<Pinned>,
+    /// There was more to send than the last package could take.
+    has_more: bool,
+    /// The client may be one of ours that could not say so: it is told what is a part.
+    marks: bool,
+    /// The client has merged something that was no part.
+    told_whole: bool,
     /// Labels that may still be under way, and when they were last sent.
     stragglers: VecDeque<(Duration, Sqn)>,
     /// What an original may have,
@@ -114,6 +122,9 @@ impl View {
             issued: VecDeque::new(),
             serials: 0,
             pinned: None,
+            has_more: false,
+            marks: kind == PeerKind::Ours,
+            told_whole: false,
             stragglers: VecDeque::new(),
             sent: NodeSet::default(),
             confirmed: NodeSet::default(),
@@ -126,9 +137,21 @@ impl View {
         Self { label, ..self }
     }
 
+    /// The same for a client that held a session with an earlier server. It may be one of ours, which it could
+    /// not say again, and gets its parts marked; an original sees no difference.
+    pub fn returning(self) -> Self {
+        Self { marks: true, ..self }
+    }
+
     /// What the client does with deletions, as soon as that is known. Before the first update was written.
     pub fn set_kind(&mut self, kind: PeerKind) {
         self.kind = kind;
+        self.marks |= kind == PeerKind::Ours;
+    }
+
+    /// Whether the last package was full and there is more that was never sent: the next one may follow at once.
+    pub fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// The time order the client last reported.
@@ -136,9 +159,10 @@ impl View {
         self.label
     }
 
-    /// Whether there is anything the client has not confirmed.
+    /// Whether there is anything the client has not confirmed. One that is told what is a part also has to
+    /// hear when it has the whole.
     pub fn is_behind(&self, store: &Store) -> bool {
-        self.cursor < store.tree().revision()
+        self.cursor < store.tree().revision() || self.marks && !self.told_whole
     }
 
     /// This view needs no tombstones up to here.
@@ -148,7 +172,9 @@ impl View {
 
     /// Takes the time order of the newest package of the client.
     pub fn report(&mut self, label: Sqn, store: &Store) {
-        if label == self.label {
+        // Whoever merged something has no longer nothing: it was asked to forget.
+        let forgot = label == Sqn::ZERO && (self.cursor > Revision::ZERO || !self.parts.is_empty());
+        if label == self.label && !forgot {
             return;
         }
         let issued = self.issued.iter().position(|issued| issued.label == label);
@@ -161,42 +187,47 @@ impl View {
     }
 
     /// Appends the update the client is to be sent next: at most `budget` bytes, but for a single leaf that
-    /// needs more.
-    pub fn write_update(&mut self, store: &mut Store, now: Duration, budget: usize, out: &mut Vec<u8>) {
+    /// needs more. Gives the number by which [`arrived`](Self::arrived) knows it, if it has one.
+    pub fn write_update(
+        &mut self,
+        store: &mut Store,
+        now: Duration,
+        budget: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
         store.start(now);
         store.tick_idle(now);
+        self.has_more = false;
         if let Some(Pinned { label, encoding }) = &self.pinned {
             if encoding.len() <= budget || encoding.entries == 1 {
-                encoding.write(*label, out);
+                encoding.write(*label, self.marks && self.pinned_is_part(), out);
                 let label = *label;
                 self.sent_again(label, now);
             } else {
                 self.empty_update(out);
             }
-            return;
+            return None;
         }
         let time_order = store.time_order();
         if !self.is_behind(store) && self.label == time_order {
             self.empty_update(out);
-            return;
+            return None;
         }
         if self.issued.len() >= MAX_ISSUED {
-            self.repeat_newest(now, budget, out);
-            return;
+            return self.repeat_newest(now, budget, out);
         }
         let Some(next) = self.next(store, budget.min(MAX_UPDATE)) else {
-            self.repeat_newest(now, budget, out);
-            return;
+            return self.repeat_newest(now, budget, out);
         };
-        if let Some(label) = self.next_label(now, time_order, &next) {
-            next.encoding.write(label, out);
-            self.issue(now, label, next, store.tree().revision());
+        if let Some(label) = self.next_label(now, store, &next) {
+            next.encoding.write(label, self.marks && !next.complete, out);
+            self.has_more = !next.complete && !next.exclusive;
             self.straggle(label, now);
-            return;
+            return self.issue(now, label, next, store.tree().revision());
         }
         match self.newest_in_flight().since(self.label).cmp(&time_order.since(self.label).max(0)) {
             // The time order will not get past what is in flight: the client has to get there first.
-            Ordering::Greater => self.repeat_newest(now, budget, out),
+            Ordering::Greater => return self.repeat_newest(now, budget, out),
             Ordering::Equal => {
                 store.starve();
                 self.empty_update(out);
@@ -204,48 +235,67 @@ impl View {
             // There will be room when nothing is under way any more.
             Ordering::Less => self.empty_update(out),
         }
+        None
+    }
+
+    /// Takes note that an update was merged by a client of ours: it acknowledged the package, which it does
+    /// only then.
+    pub fn arrived(&mut self, number: u64) {
+        let Some(issued) = self.issued.iter().find(|issued| issued.serial == number) else { return };
+        if self.kind == PeerKind::Ours && issued.encoding.is_some() {
+            let part = Part { upto: issued.part.upto.min(self.certain(issued)), ..issued.part };
+            self.confirm_part(part);
+        }
     }
 
     /// Appends an update that changes nothing, whatever the client has.
     pub fn empty_update(&self, out: &mut Vec<u8>) {
-        write_empty(self.label, out);
+        write_empty(self.label, false, out);
     }
 
     /// Writes the newest update in flight once more; where that is not to be had, nothing under its label.
-    fn repeat_newest(&mut self, now: Duration, budget: usize, out: &mut Vec<u8>) {
-        let base = self.label;
+    fn repeat_newest(&mut self, now: Duration, budget: usize, out: &mut Vec<u8>) -> Option<u64> {
+        let (base, marks) = (self.label, self.marks);
         let newest = self.issued.iter_mut().max_by_key(|issued| issued.label.since(base));
-        let Some(Issued { label, part, encoding, .. }) = newest else {
+        let Some(Issued { label, part, encoding, is_part, serial, .. }) = newest else {
             self.empty_update(out);
-            return;
+            return None;
         };
+        let mut number = None;
         if let Some(encoding) = encoding.as_ref().filter(|encoding| encoding.len() <= budget) {
-            encoding.write(*label, out);
+            encoding.write(*label, marks && *is_part, out);
+            number = Some(*serial);
         } else {
             part.upto = part.after;
             *encoding = None;
-            write_empty(*label, out);
+            *is_part = true;
+            write_empty(*label, marks, out);
         }
         let label = *label;
         self.sent_again(label, now);
+        number
+    }
+
+    fn pinned_is_part(&self) -> bool {
+        let label = self.pinned.as_ref().map(|pinned| pinned.label);
+        self.issued.iter().any(|issued| Some(issued.label) == label && issued.is_part)
     }
 
     fn start_afresh(&mut self, label: Sqn, store: &Store) {
-        *self = Self { label, ..Self::new(store, self.kind) };
+        // Numbers go on, so that what arrives late is not taken for something else.
+        let (serials, marks) = (self.serials, self.marks);
+        *self = Self { label, serials, marks, ..Self::new(store, self.kind) };
     }
 
     fn confirm(&mut self, index: usize) {
         let Some(issued) = self.issued.remove(index) else { return };
         self.label = issued.label;
+        self.told_whole |= !issued.is_part;
         self.issued.retain(|other| {
             let overtaken = issued.first_sent.saturating_sub(other.last_sent) > STRAGGLE;
             other.label.newer_than(issued.label) && !overtaken
         });
-        // What is under a newer label may have been made earlier and arrive later. It would put older values
-        // over those just confirmed, so nothing is certain beyond what there was then.
-        let earlier = self.issued.iter().filter(|other| other.serial < issued.serial);
-        let certain = earlier.map(|other| other.made_at).min().unwrap_or(Revision::MAX);
-        self.confirm_part(Part { upto: issued.part.upto.min(certain), ..issued.part });
+        self.confirm_part(Part { upto: issued.part.upto.min(self.certain(&issued)), ..issued.part });
         if self.kind == PeerKind::Ours {
             return;
         }
@@ -259,6 +309,16 @@ impl View {
                 self.confirmed.remove(ordinal);
             }
         }
+    }
+
+    /// Up to where a label that has arrived is certain. What is under a newer label may have been made earlier
+    /// and arrive later. It would put older values over those that arrived, so nothing is certain beyond what
+    /// there was then.
+    fn certain(&self, issued: &Issued) -> Revision {
+        let threatens =
+            |other: &&Issued| other.serial < issued.serial && other.label.newer_than(issued.label);
+        let made_at = self.issued.iter().filter(threatens).map(|other| other.made_at).min();
+        made_at.unwrap_or(Revision::MAX)
     }
 
     fn confirm_part(&mut self, part: Part) {
@@ -350,12 +410,16 @@ impl View {
     }
 
     /// The label of the next update, if there is room for one.
-    fn next_label(&self, now: Duration, time_order: Sqn, next: &Next) -> Option<Sqn> {
-        if self.label == time_order {
+    fn next_label(&self, now: Duration, store: &Store, next: &Next) -> Option<Sqn> {
+        let time_order = store.time_order();
+        // A part does not wait for a time order that hardly goes on: labels go past it, and come round again.
+        let passes = next.fresh && !next.complete && !next.exclusive && store.is_still(now);
+        if self.label == time_order && !passes {
             return None;
         }
         // The last label there is room for, and the one that would do.
-        let last = if time_order.newer_than(self.label) { time_order } else { self.label.ahead(HOP) };
+        let ahead = time_order.newer_than(self.label) && !passes;
+        let last = if ahead { time_order } else { self.label.ahead(HOP) };
         let reach = self.reach(now);
         let last = if last.since(self.label) > i32::from(reach) { self.label.ahead(reach) } else { last };
         if !last.newer_than(self.label) {
@@ -404,8 +468,8 @@ impl View {
         }
     }
 
-    fn issue(&mut self, now: Duration, label: Sqn, next: Next, made_at: Revision) {
-        let Next { after, exclusive, encoding, .. } = next;
+    fn issue(&mut self, now: Duration, label: Sqn, next: Next, made_at: Revision) -> Option<u64> {
+        let Next { after, exclusive, encoding, complete, .. } = next;
         if self.kind == PeerKind::Original {
             self.sent.insert_all(&encoding.made);
         }
@@ -419,7 +483,8 @@ impl View {
             issued.part.after = issued.part.after.max(part.after);
             issued.part.upto = issued.part.upto.min(part.upto);
             issued.encoding = issued.encoding.take().filter(|other| Arc::ptr_eq(other, &encoding));
-            return;
+            issued.is_part |= !complete;
+            return issued.encoding.is_some().then_some(issued.serial);
         }
         self.serials += 1;
         self.issued.push_back(Issued {
@@ -428,14 +493,17 @@ impl View {
             made_at,
             serial: self.serials,
             encoding: Some(encoding),
+            is_part: !complete,
             first_sent: now,
             last_sent: now,
         });
+        Some(self.serials)
     }
 }
 
 /// An update under this label without anything in it.
-fn write_empty(label: Sqn, out: &mut Vec<u8>) {
+fn write_empty(label: Sqn, part: bool, out: &mut Vec<u8>) {
     msgpack::write_map_len(out, 1);
-    msgpack::write_time_order_fixed(out, label);
+    msgpack::write_str(out, TIME_ORDER_KEY);
+    msgpack::write_label(out, label, part);
 }

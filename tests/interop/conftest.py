@@ -64,7 +64,7 @@ machine.register_event_handler("MOVE", on_move)
 # The released server dies of an event that its game loop does not know.
 machine.register_event_handler("HELLO", nothing)
 machine.register_event_handler("ECHO", nothing)
-server_thread = server.run_in_thread(event_wire=machine)
+server_thread = server.run_in_thread(port=BIND, event_wire=machine)
 while not server.port:
     time.sleep(0.01)
 machine_thread = machine.run_game_loop_in_thread()
@@ -164,10 +164,10 @@ def remote(sides):
 def start_server(remote):
     """Start a server with a game loop on one side."""
 
-    def start(side, time_order=0, setup=""):
+    def start(side, time_order=0, setup="", port=0):
         process = remote(side)
         # Their game loop never sleeps by itself.
-        process.run(f"PACE = {0.02 if side == 'theirs' else 0}; TIME_ORDER = {time_order}")
+        process.run(f"PACE = {0.02 if side == 'theirs' else 0}; TIME_ORDER = {time_order}; BIND = {port}")
         process.run(SERVER)
         process.run(setup)
         process.port = process.value("server.port")

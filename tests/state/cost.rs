@@ -35,6 +35,68 @@ fn join(view: &mut View, store: &mut Store, now: &mut Duration) {
     }
 }
 
+/// Five leaves changed cost five visits, in a small world and in one of a megabyte.
+#[test]
+fn the_size_of_the_world_does_not_matter() {
+    for leaves in [100, 200_000] {
+        let mut store = Store::new(Sqn::new(30000), &big_state(leaves)).unwrap();
+        let mut now = Duration::ZERO;
+        let mut views = [PeerKind::Ours, PeerKind::Original].map(|kind| View::new(&store, kind));
+        for view in &mut views {
+            join(view, &mut store, &mut now);
+        }
+        let visited = store.tree().visited();
+        let mut update = b"\x81\xa5units\x85".to_vec();
+        for unit in [3, 20, 33, 64, 99] {
+            msgpack::write_uint(&mut update, unit);
+            msgpack::write_str(&mut update, "elsewhere");
+        }
+        store.push(now, store.time_order().next(), &update).unwrap();
+        for view in &mut views {
+            let mut update = Vec::new();
+            view.write_update(&mut store, now, 1200, &mut update);
+            view.report(store.time_order(), &store);
+            assert!(!view.is_behind(&store));
+        }
+        assert_eq!(store.tree().visited() - visited, 5, "of {leaves}");
+    }
+}
+
+/// A package that cannot take everything ends where a tick ended, if that costs little room.
+#[test]
+fn a_part_ends_with_a_tick() {
+    let tick = |unit: u8, length: u8| {
+        let mut update = vec![0x82];
+        for side in [0x61, 0x62] {
+            update.extend([0xa2, side, b'a' + unit, 0xd9, length]);
+            update.extend(vec![b'x'; length.into()]);
+        }
+        update
+    };
+    let update_of = |lengths: &[u8]| {
+        let mut store = Store::new(Sqn::new(30000), b"\x80").unwrap();
+        let mut view = View::new(&store, PeerKind::Ours);
+        for (unit, &length) in lengths.iter().enumerate() {
+            let time_order = store.time_order().next();
+            store.push(Duration::ZERO, time_order, &tick(unit as u8, length)).unwrap();
+        }
+        let mut update = Vec::new();
+        view.write_update(&mut store, Duration::ZERO, 1200, &mut update);
+        let (_, is_part) = msgpack::update_label(&update).unwrap();
+        assert!(is_part);
+        crate::model::parse(&update).len()
+    };
+    // Two ticks of 510 bytes, and half of the third would fit.
+    assert_eq!(update_of(&[250, 250, 250]), 4);
+    // The end of the first tick is out of reach: it would leave most of the package empty.
+    assert_eq!(update_of(&[100, 255, 255, 255]), 4);
+    let mut store = Store::new(Sqn::new(30000), b"\x80").unwrap();
+    store.push(Duration::ZERO, Sqn::new(30001), &big_state(500)).unwrap();
+    let mut update = Vec::new();
+    View::new(&store, PeerKind::Ours).write_update(&mut store, Duration::ZERO, 1200, &mut update);
+    assert!(update.len() > 1150, "within a tick it ends anywhere");
+}
+
 #[test]
 fn a_tick_visits_what_changed_and_encodes_it_once() {
     let mut store = Store::new(Sqn::new(30000), &big_state(20_000)).unwrap();
@@ -89,12 +151,14 @@ fn packages_to_join(kind: PeerKind, delay: usize, loss: f64) -> usize {
     unreachable!()
 }
 
-/// A state of 60 packages comes at one package per interval, whatever the delay.
+/// A state of 60 packages comes at one package per interval, whatever the delay; then the client is told that it
+/// has the whole.
 #[test]
 fn joining_a_big_world_does_not_wait_for_reports() {
     for kind in [PeerKind::Ours, PeerKind::Original] {
         for (delay, loss, most) in [(0, 0.0, 62), (1, 0.0, 64), (8, 0.0, 80), (1, 0.1, 90), (8, 0.1, 130)] {
             let packages = packages_to_join(kind, delay, loss);
+            let most = most + 2 * delay;
             assert!((55..=most).contains(&packages), "delay {delay}, loss {loss}: {packages}");
         }
     }

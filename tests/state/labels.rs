@@ -13,13 +13,14 @@ struct Server {
     store: Store,
     view: View,
     now: Duration,
+    marks: bool,
 }
 
 impl Server {
     fn new(kind: PeerKind, time_order: u16, state: &[u8]) -> Self {
         let store = Store::new(Sqn::new(time_order), state).unwrap();
         let view = View::new(&store, kind);
-        Self { store, view, now: Duration::from_secs(1) }
+        Self { store, view, now: Duration::from_secs(1), marks: kind == PeerKind::Ours }
     }
 
     fn push(&mut self, time_order: u16, update: &[u8]) {
@@ -43,8 +44,11 @@ impl Server {
 
     fn update_within(&mut self, budget: usize) -> (u16, Dict) {
         let bytes = self.bytes(budget);
-        assert_eq!(bytes[bytes.len() - 14..][..12], *b"\xaatime_order\xcd", "{bytes:02x?}");
-        (msgpack::update_time_order(&bytes).unwrap().value(), parse(&bytes))
+        let (label, part) = msgpack::update_label(&bytes).unwrap();
+        let form = if part { &b"\xaatime_order\xce\0\0"[..] } else { b"\xaatime_order\xcd" };
+        assert!(bytes[..bytes.len() - 2].ends_with(form), "{bytes:02x?}");
+        assert!(!part || self.marks, "an original is told nothing of parts");
+        (label.value(), parse(&bytes))
     }
 
     /// The same, a quarter of a second later: nothing sent before is under way any more.
@@ -144,13 +148,13 @@ fn an_incomplete_update_is_one_ahead() {
     both(|kind| {
         let mut server = Server::new(kind, 100, THREE);
         let [a, b, c] = three();
-        assert_eq!(server.update_within(21), (1, a));
+        assert_eq!(server.update_within(23), (1, a));
         server.report(1);
-        assert_eq!(server.update_within(21), (2, b));
+        assert_eq!(server.update_within(23), (2, b));
         server.report(2);
-        assert_eq!(server.update_within(21), (100, c));
+        assert_eq!(server.update_within(23), (100, c));
         server.report(100);
-        assert_eq!(server.update_within(21), (100, Dict::new()));
+        assert_eq!(server.update_within(23), (100, Dict::new()));
     });
 }
 
@@ -160,19 +164,19 @@ fn incomplete_updates_go_out_one_after_the_other() {
     both(|kind| {
         let mut server = Server::new(kind, 100, THREE);
         let [a, b, c] = three();
-        assert_eq!(server.update_within(21), (1, a.clone()));
-        assert_eq!(server.update_within(21), (2, b.clone()));
-        assert_eq!(server.update_within(21), (3, c.clone()));
-        assert_eq!(server.update_within(21), (3, c));
+        assert_eq!(server.update_within(23), (1, a.clone()));
+        assert_eq!(server.update_within(23), (2, b.clone()));
+        assert_eq!(server.update_within(23), (3, c.clone()));
+        assert_eq!(server.update_within(23), (3, c));
         // The client may have got the third before the others and ignored those.
         server.report(3);
-        assert_eq!(server.update_within(21), (4, a));
-        assert_eq!(server.update_within(21), (5, b.clone()));
+        assert_eq!(server.update_within(23), (4, a));
+        assert_eq!(server.update_within(23), (5, b.clone()));
         server.report(4);
         server.push(101, b"\x81\xa1a\xa3AAA");
-        assert_eq!(server.update_within(21), (6, parse(b"\x81\xa1a\xa3AAA")));
+        assert_eq!(server.update_within(23), (6, parse(b"\x81\xa1a\xa3AAA")));
         server.report(5);
-        assert_eq!(server.update_within(21), (101, parse(b"\x81\xa1a\xa3AAA")));
+        assert_eq!(server.update_within(23), (101, parse(b"\x81\xa1a\xa3AAA")));
     });
 }
 
@@ -180,11 +184,11 @@ fn incomplete_updates_go_out_one_after_the_other() {
 fn without_room_the_next_tick_makes_it() {
     both(|kind| {
         let mut server = Server::new(kind, 1, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
-        assert_eq!(server.update_within(21), (1, parse(b"\x81\xa1a\xa3aaa")));
+        assert_eq!(server.update_within(23), (1, parse(b"\x81\xa1a\xa3aaa")));
         server.report(1);
-        assert_eq!(server.update_within(21), (1, Dict::new()));
+        assert_eq!(server.update_within(23), (1, Dict::new()));
         server.push(2, b"\x80");
-        assert_eq!(server.update_within(21), (2, parse(b"\x81\xa1b\xa3bbb")));
+        assert_eq!(server.update_within(23), (2, parse(b"\x81\xa1b\xa3bbb")));
     });
 }
 
@@ -194,36 +198,36 @@ fn without_a_tick_the_time_order_goes_on_by_itself() {
         let mut server = Server::new(kind, 1, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
         server.push(1, b"\x80");
         assert_eq!(server.store.time_order(), Sqn::new(2));
-        assert_eq!(server.update_within(21).0, 1);
+        assert_eq!(server.update_within(23).0, 1);
         server.report(1);
-        assert_eq!(server.update_within(21).0, 2);
+        assert_eq!(server.update_within(23).0, 2);
         server.report(2);
         server.push(2, b"\x81\xa1c\x01");
-        assert_eq!(server.update_within(21), (3, parse(b"\x81\xa1c\x01")));
+        assert_eq!(server.update_within(23), (3, parse(b"\x81\xa1c\x01")));
         let mut late = View::new(&server.store, kind);
         let mut out = Vec::new();
         // The late one takes the last label there is.
         while late.label() != Sqn::new(3) {
             out.clear();
-            late.write_update(&mut server.store, server.now, 21, &mut out);
+            late.write_update(&mut server.store, server.now, 23, &mut out);
             late.report(msgpack::update_time_order(&out).unwrap(), &server.store);
         }
         assert!(!late.is_behind(&server.store));
         let mut server = Server::new(kind, 1, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
         server.push(1, b"\x80");
         for label in [1, 2] {
-            assert_eq!(server.update_within(21).0, label);
+            assert_eq!(server.update_within(23).0, label);
             server.report(label);
         }
         server.push(3, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
-        assert_eq!(server.update_within(21).0, 3);
+        assert_eq!(server.update_within(23).0, 3);
         server.report(3);
-        assert_eq!(server.update_within(21), (3, Dict::new()));
+        assert_eq!(server.update_within(23), (3, Dict::new()));
         server.now += Duration::from_millis(99);
         assert!(!server.store.tick_idle(server.now));
-        assert_eq!(server.update_within(21), (3, Dict::new()));
+        assert_eq!(server.update_within(23), (3, Dict::new()));
         server.now += Duration::from_millis(1);
-        assert_eq!(server.update_within(21), (4, parse(b"\x81\xa1b\xa3bbb")));
+        assert_eq!(server.update_within(23), (4, parse(b"\x81\xa1b\xa3bbb")));
         assert_eq!(server.store.time_order(), Sqn::new(4));
         server.report(4);
         server.now += Duration::from_secs(1);

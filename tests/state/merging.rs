@@ -86,12 +86,12 @@ fn a_leaf_no_package_can_carry_is_left_out_and_reported() {
     tree.merge(b"\x81\xa7players\x81\x03\x81\xa4name\x01").unwrap();
     let update = [b"\x82\xa7players\x81\x03\x82\xa4name", &text(2048)[..], b"\xa3age\x02\xa1m\x80"].concat();
     let merged = tree.merge(&update).unwrap();
-    let package = 12 + 2 + 1 + 8 + 1 + 1 + 1 + 5 + 3 + 2048 + 14;
+    let package = 12 + 2 + 1 + 8 + 1 + 1 + 1 + 5 + 3 + 2048 + 16;
     let expected = TooLarge { path: "players[3].name".into(), size: package, limit: 2048 };
     assert_eq!((merged.changed, merged.too_large), (2, vec![expected]));
     assert_eq!(tree.to_msgpack(), b"\x82\xa7players\x81\x03\x82\xa4name\x01\xa3age\x02\xa1m\x80");
     // The largest there may be: a package with an update that has nothing else.
-    let largest = 2048 - (12 + 2 + 1 + 2 + 3 + 14);
+    let largest = 2048 - (12 + 2 + 1 + 2 + 3 + 16);
     let update = [b"\x81\xa1t", &text(largest)[..]].concat();
     assert_eq!(tree.merge(&update).unwrap().too_large, []);
     let update = [b"\x81\xa1t", &text(largest + 1)[..]].concat();

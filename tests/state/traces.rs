@@ -5,7 +5,7 @@ use pygase::wire::Sqn;
 use std::time::Duration;
 
 use crate::common::{packed, sqn, vectors};
-use crate::model::{merge, pack, parse};
+use crate::model::{merge, merge_as_original, pack, parse};
 use pygase::wire::msgpack;
 
 /// An update as a server makes it from attributes.
@@ -50,6 +50,22 @@ fn a_replica_follows_the_recorded_traces() {
         }
     }
     assert!(steps > 100, "{steps}");
+}
+
+/// The property tests take this model for the original's client.
+#[test]
+fn the_model_of_the_original_follows_the_recorded_traces() {
+    for trace in vectors("state_trace") {
+        let mut state = parse(&packed(&trace["start"]));
+        let mut time_order = sqn(&trace["time_order"]);
+        for step in trace["steps"].as_array().unwrap() {
+            if sqn(&step[0]).newer_than(time_order) {
+                merge_as_original(&mut state, &parse(&packed(&step[1])));
+                time_order = sqn(&step[0]);
+            }
+            assert_eq!((time_order, &state), (sqn(&step[2]), &parse(&packed(&step[3]))), "{step}");
+        }
+    }
 }
 
 #[test]

@@ -207,7 +207,7 @@ def test_our_client_ignores_foreign_senders(serve, wait_for):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as foreign:
         for _ in range(20):
             foreign.sendto(wire.server_package(30000, update={"time_order": 900, "ticks": 666}), address)
-    client.wait_until(lambda state: state.ticks == 1, timeout=10.0)
+    client.wait_until(lambda state: getattr(state, "ticks", None) == 1, timeout=10.0)
     assert client.connection.status == pygase.connection.ConnectionStatus.get("Connected")
     client.disconnect()
     thread.join(10)

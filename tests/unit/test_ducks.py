@@ -241,7 +241,7 @@ def test_stores_of_any_kind_are_asked_once_in_a_tick(kind):
     machine.time_step = lambda game_state, dt: {"ticks": game_state.ticks + 1}
     threads = [server.run_in_thread(event_wire=machine), machine.run_game_loop_in_thread(0.02)]
     threads.append(client.connect_in_thread(server.port))
-    client.wait_until(lambda game_state: game_state.ticks > 5, timeout=DEADLINE)
+    client.wait_until(lambda game_state: getattr(game_state, "ticks", 0) > 5, timeout=DEADLINE)
     others = [pygase.Client() for _ in range(3)]
     threads += [other.connect_in_thread(server.port) for other in others]
     time.sleep(0.5)

@@ -35,6 +35,7 @@ def live(serve, wait_for):
     client = pygase.Client()
     client.thread = client.connect_in_thread(server.port)
     wait_for(lambda: client.connection is not None and client.connection.status == 1 and server.connections)
+    client.try_to(lambda state: state.players, timeout=10.0)
     yield server, client
     if client.thread.is_alive():
         client.disconnect()

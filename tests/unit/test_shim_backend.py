@@ -153,6 +153,21 @@ def test_game_loop_keeps_its_interval():
     assert time.monotonic() - start == pytest.approx(1.0, abs=0.1)
 
 
+def test_the_second_step_comes_an_interval_after_the_first():
+    machine = Machine(GameStateStore(), steps=3)
+    moments = []
+    step = machine.time_step
+
+    def time_step(game_state, dt):
+        moments.append(time.monotonic())
+        return step(game_state, dt)
+
+    machine.time_step = time_step
+    machine.run_game_loop(0.2)
+    assert moments[1] - moments[0] > 0.1
+    assert moments[2] - moments[1] > 0.1
+
+
 def test_stop_gives_up_in_time_and_works_from_inside():
     store = GameStateStore()
     machine = GameStateMachine(store)

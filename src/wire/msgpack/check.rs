@@ -8,6 +8,9 @@ use super::timestamp::{TIMESTAMP_TYPE, Timestamp};
 use crate::wire::error::MsgpackProblem;
 use crate::wire::{Sqn, WireError, limits};
 
+/// How the number of a part of something larger is written: as a uint32, which no number needs.
+const PART_FORM: u8 = 0xce;
+
 /// How deep and how many: what a value may be besides well formed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -83,15 +86,21 @@ pub fn check_update(bytes: &[u8]) -> Result<(), WireError> {
 
 /// Checks that `bytes` are a game state update within the limits for the network and gives its time order.
 pub fn update_time_order(bytes: &[u8]) -> Result<Sqn, WireError> {
+    update_label(bytes).map(|(time_order, _)| time_order)
+}
+
+/// The time order of an update, and whether it is one that [`write_label`](super::write_label) marked as a
+/// part: then a server of ours has more to send before the state is whole.
+pub fn update_label(bytes: &[u8]) -> Result<(Sqn, bool), WireError> {
     let mut time_order = None;
-    fields(bytes, WireError::NotAnUpdate, |key, first, _| {
+    fields(bytes, WireError::NotAnUpdate, |key, first, value| {
         if key == limits::TIME_ORDER_KEY {
             let Token::Uint(number) = first else {
                 return Err(WireError::NotAnUpdate("its time_order is not a sequence number"));
             };
             let number = u16::try_from(number)
                 .map_err(|_| WireError::NotAnUpdate("its time_order exceeds the maximum sequence number"))?;
-            time_order = Some(Sqn::new(number));
+            time_order = Some((Sqn::new(number), value.first() == Some(&PART_FORM)));
         }
         Ok(())
     })?;

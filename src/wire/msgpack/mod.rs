@@ -12,11 +12,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use check::{EventParts, Limits, check, check_event, check_update, event_parts, update_time_order};
+pub use check::{
+    EventParts, Limits, check, check_event, check_update, event_parts, update_label, update_time_order,
+};
 pub use key::canonical_key;
 pub use read::{Reader, Token};
 pub use timestamp::{TIMESTAMP_TYPE, Timestamp};
 pub use write::{
-    event, write_array_len, write_bin, write_bool, write_f32, write_f64, write_int, write_map_len, write_nil,
-    write_str, write_time_order_fixed, write_timestamp, write_uint,
+    event, write_array_len, write_bin, write_bool, write_f32, write_f64, write_int, write_label,
+    write_map_len, write_nil, write_str, write_time_order_fixed, write_timestamp, write_uint,
 };

@@ -86,6 +86,16 @@ pub fn write_time_order_fixed(out: &mut Vec<u8>, time_order: Sqn) {
     infallible(encode::write_u16(out, time_order.value()));
 }
 
+/// Appends the time order of a live update: two bytes as in [`write_time_order_fixed`], or four for a part of
+/// something larger. It is the same number to everybody; see [`update_label`](super::update_label).
+pub fn write_label(out: &mut Vec<u8>, time_order: Sqn, part: bool) {
+    infallible(if part {
+        encode::write_u32(out, time_order.value().into())
+    } else {
+        encode::write_u16(out, time_order.value())
+    });
+}
+
 /// A msgpacked event of a type with arguments that are msgpack already: `args` an array, `kwargs` a map with
 /// text keys.
 pub fn event(event_type: &str, args: &[u8], kwargs: &[u8]) -> Vec<u8> {
