@@ -387,7 +387,7 @@ class Pump:
         with self._taking():
             notices = [*self._left, *self.inbox.take()]
             self._left.clear()
-            # Up to the last arrival nobody else may look. From there on whoever reads the log keeps nobody waiting.
+            # Up to the last arrival nobody else may look; from there on the log keeps nobody waiting.
             arrivals = [index for index, notice in enumerate(notices) if notice[0] in ARRIVALS]
             first = arrivals[-1] + 1 if arrivals else 0
             for notice in notices[:first]:

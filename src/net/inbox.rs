@@ -42,10 +42,10 @@ pub enum ClientNotice {
 }
 
 /// The queue of one server or client. Any thread may put in, one takes out.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Inbox {
-    /// Records below this level are not wanted.
-    level: AtomicU8,
+    /// How far below [`log::SILENT`] the records reach that are wanted.
+    verbosity: AtomicU8,
     queue: Mutex<Queue>,
     filled: Condvar,
     signal: Signal,
@@ -63,17 +63,6 @@ struct Queue {
     records: usize,
     /// Records that found no room.
     records_lost: usize,
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self {
-            level: AtomicU8::new(log::SILENT),
-            queue: Mutex::default(),
-            filled: Condvar::default(),
-            signal: Signal::default(),
-        }
-    }
 }
 
 impl Queue {
@@ -100,12 +89,12 @@ impl Inbox {
 
     /// From which level on records for the log are wanted; none are before this is called.
     pub fn set_level(&self, level: u8) {
-        self.level.store(level, Ordering::Relaxed);
+        self.verbosity.store(log::SILENT - level, Ordering::Relaxed);
     }
 
     /// Whether records of `level` are wanted: to be asked before one is made.
     pub fn wants(&self, level: u8) -> bool {
-        level >= self.level.load(Ordering::Relaxed)
+        log::SILENT - level <= self.verbosity.load(Ordering::Relaxed)
     }
 
     /// Puts in a record for the log, unless too many wait.
