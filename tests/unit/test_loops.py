@@ -380,7 +380,7 @@ def test_stop_wakes_a_loop_that_waits_long(loop):
         then = time.monotonic()
         assert await machine.stop() is True
         await loop.join(playing)
-        assert time.monotonic() - then < 1.0
+        assert time.monotonic() - then < 5.0
 
     loop.run(main)
 
@@ -562,7 +562,7 @@ def test_stop_within_a_coroutine_of_another_library():
     then = time.monotonic()
     machine.run_game_loop(0.01)
     assert stopped == [True]
-    assert time.monotonic() - then < 2.0
+    assert time.monotonic() - then < 5.0
 
 
 def test_the_end_of_a_server_cancels_coroutines_of_other_libraries(wait_for):
