@@ -44,6 +44,10 @@ STAGES := rustfmt clippy ruff mypy shim stubtest rust-test rust-portable rust-se
 test: ## run every check and test, with the seconds each stage takes
 	@$(PYTHON) scripts/stages.py "$(MAKE)" environments $(STAGES)
 
+.PHONY: test-all
+test-all: environments ## the Python tests on every CPython from 3.10 to 3.13 that this machine has
+	$(BIN)/python scripts/all_pythons.py
+
 .PHONY: wheel
 wheel: .venv/.build-tools ## build an optimised wheel into dist/
 	@rm -rf dist
@@ -165,7 +169,7 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet -r requirements-build.txt
 	@touch $@
 
-.venv/.dev-tools: requirements-dev.txt requirements-build.txt | $(BIN)/python
+.venv/.dev-tools: requirements-dev.txt requirements-test.txt requirements-build.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch .venv/.build-tools $@
 
