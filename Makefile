@@ -44,6 +44,10 @@ STAGES := rustfmt clippy ruff mypy shim stubtest rust-test rust-portable rust-se
 test: ## run every check and test, with the seconds each stage takes
 	@$(PYTHON) scripts/stages.py "$(MAKE)" environments $(STAGES)
 
+.PHONY: test-all
+test-all: environments ## the Python tests on every CPython from 3.10 to 3.13 that this machine has
+	$(BIN)/python scripts/all_pythons.py
+
 .PHONY: wheel
 wheel: .venv/.build-tools ## build an optimised wheel into dist/
 	@rm -rf dist
@@ -53,6 +57,17 @@ wheel: .venv/.build-tools ## build an optimised wheel into dist/
 .PHONY: mutants
 mutants: environments ## break the code in known ways (tests/mutants) and see the tests notice
 	$(BIN)/python scripts/mutants.py
+
+.PHONY: soak
+soak: environments core-test ## the property tests for long (CASES=50000)
+	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test state network
+	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test replication sessions
+	HYPOTHESIS_CASES=$(or $(CASES),50000) $(PYTEST) tests/property
+
+.PHONY: bench
+bench: environments core-fast ## what replication costs, beside the released PyGaSe
+	$(CARGO) bench --locked --no-default-features --bench state
+	$(BIN)/python benches/replication.py
 
 .PHONY: clean
 clean: ## remove everything that was built or installed
@@ -117,6 +132,10 @@ py-test: py-unit py-compat ## Python tests: unit and compatibility
 py-unit: .venv/.dev-tools core-test ## Python unit tests
 	$(PYTEST) tests/unit
 
+.PHONY: py-property
+py-property: .venv/.dev-tools core-test ## Python property tests: game states under any updates
+	$(PYTEST) tests/property
+
 .PHONY: py-compat
 py-compat: .venv/.dev-tools core-test ## the API of PyGaSe 0.3.1 and master
 	$(PYTEST) tests/compat
@@ -150,7 +169,7 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet -r requirements-build.txt
 	@touch $@
 
-.venv/.dev-tools: requirements-dev.txt requirements-build.txt | $(BIN)/python
+.venv/.dev-tools: requirements-dev.txt requirements-test.txt requirements-build.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch .venv/.build-tools $@
 

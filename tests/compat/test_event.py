@@ -76,6 +76,12 @@ class TestEvent:
             Event.from_bytes(b"\x01")
 
     @pytest.mark.ours
+    @pytest.mark.parametrize("value", [5, None, b"a"])
+    def test_the_type_is_a_string(self, value):
+        with pytest.raises(TypeError, match=f"must be a str, not {type(value).__name__}"):
+            Event(value)
+
+    @pytest.mark.ours
     def test_unserialisable_names_the_path(self):
         with pytest.raises(TypeError, match=r"handler_args\[1\]"):
             Event("t", 1, {2}).to_bytes()
