@@ -70,7 +70,8 @@ class TestLevels:
         to = f"sent to 127.0.0.1:{server.port}"
         origin = f"received from 127.0.0.1:{server.port}"
         assert len(said(caplog, logging.DEBUG, to)) == stats["sent"]
-        assert len(said(caplog, logging.DEBUG, origin)) == stats["received"]
+        # One may come in while the connection ends.
+        assert 0 <= len(said(caplog, logging.DEBUG, origin)) - stats["received"] <= 1
 
     def test_a_level_that_changes_is_noticed(self, caplog, session, wait_for):
         server, client = session
