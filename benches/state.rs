@@ -91,7 +91,9 @@ fn joins(c: &mut Criterion) {
                 |mut store| {
                     let mut replica = Replica::new();
                     let mut view = View::new(&store, PeerKind::Ours);
-                    join(&mut view, &mut store, &mut now, |update| drop(replica.apply(update).unwrap()));
+                    join(&mut view, &mut store, &mut now, |update| {
+                        replica.apply(update).unwrap();
+                    });
                     replica
                 },
                 BatchSize::LargeInput,
