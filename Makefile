@@ -58,6 +58,17 @@ wheel: .venv/.build-tools ## build an optimised wheel into dist/
 mutants: environments ## break the code in known ways (tests/mutants) and see the tests notice
 	$(BIN)/python scripts/mutants.py
 
+.PHONY: soak
+soak: environments core-test ## the property tests for long (CASES=50000)
+	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test state network
+	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test replication sessions
+	HYPOTHESIS_CASES=$(or $(CASES),50000) $(PYTEST) tests/property
+
+.PHONY: bench
+bench: environments core-fast ## what replication costs, beside the released PyGaSe
+	$(CARGO) bench --locked --no-default-features --bench state
+	$(BIN)/python benches/replication.py
+
 .PHONY: clean
 clean: ## remove everything that was built or installed
 	rm -rf .venv .venv-original .cache dist target .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -120,6 +131,10 @@ py-test: py-unit py-compat ## Python tests: unit and compatibility
 .PHONY: py-unit
 py-unit: .venv/.dev-tools core-test ## Python unit tests
 	$(PYTEST) tests/unit
+
+.PHONY: py-property
+py-property: .venv/.dev-tools core-test ## Python property tests: game states under any updates
+	$(PYTEST) tests/property
 
 .PHONY: py-compat
 py-compat: .venv/.dev-tools core-test ## the API of PyGaSe 0.3.1 and master

@@ -5,6 +5,7 @@
 - `Client`: what it needs at the other side
 - `GameState`: what they share
 - `Server`, `GameStateStore`, `GameStateMachine`: the parts of a backend
+- `ClientOptions`, `ServerOptions`: their settings
 - `get_available_ip_addresses`: where a server can be reached
 """
 
@@ -12,15 +13,18 @@ from pygase._core import __version__
 from pygase.backend import Backend, GameStateMachine, GameStateStore, Server
 from pygase.client import Client
 from pygase.gamestate import GameState
+from pygase.options import ClientOptions, ServerOptions
 from pygase.utils import get_available_ip_addresses
 
 __all__ = [
     "Backend",
     "Client",
+    "ClientOptions",
     "GameState",
     "GameStateMachine",
     "GameStateStore",
     "Server",
+    "ServerOptions",
     "__version__",
     "get_available_ip_addresses",
 ]

@@ -15,6 +15,7 @@ __all__ = [
     "NOTICE_EVENT",
     "NOTICE_FAILED",
     "NOTICE_HOST",
+    "NOTICE_LOG",
     "NOTICE_QUALITY",
     "NOTICE_REMOVED",
     "NOTICE_SHUTDOWN",
@@ -60,6 +61,7 @@ NOTICE_SHUTDOWN: int
 NOTICE_UNANSWERED: int
 NOTICE_CLOSED: int
 NOTICE_FAILED: int
+NOTICE_LOG: int
 
 _P = TypeVar("_P", bound="Package")
 
@@ -117,6 +119,7 @@ class Inbox:
     def pending(self) -> bool: ...
     def take(self) -> list[tuple[int, int, Any]]: ...
     def wake(self) -> None: ...
+    def set_level(self, level: int) -> None: ...
     def close(self) -> None: ...
 
 @final
@@ -169,6 +172,7 @@ class ClientConnection(Connection):
     def __init__(self, remote_address: Any, event_handler: Any) -> None: ...
     def _time_order(self) -> Sqn: ...
     def _pull_state(self) -> tuple[bool, int, dict[str, Any]] | None: ...
+    def _pull_snapshot(self) -> tuple[bool, int, dict[str, Any], float] | None: ...
 
 class ServerConnection(Connection):
     game_state_store: Any
@@ -193,6 +197,7 @@ class UdpServer:
         store: Store,
         inbox: Inbox,
         resume: list[ServerConnection] = ...,
+        options: dict[str, Any] | None = None,
     ) -> UdpServer: ...
     @property
     def local_address(self) -> tuple[str, int]: ...
@@ -201,7 +206,14 @@ class UdpServer:
 
 @final
 class UdpClient:
-    def __new__(cls, connection: ClientConnection, hostname: str, port: int, inbox: Inbox) -> UdpClient: ...
+    def __new__(
+        cls,
+        connection: ClientConnection,
+        hostname: str,
+        port: int,
+        inbox: Inbox,
+        options: dict[str, Any] | None = None,
+    ) -> UdpClient: ...
     @property
     def remote_address(self) -> tuple[str, int]: ...
     def disconnect(self, shutdown_server: bool) -> None: ...

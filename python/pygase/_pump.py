@@ -3,6 +3,7 @@
 # Contents
 - `UserErrors`: logs what goes wrong in user code
 - `Lane`: keeps the calls for one connection in their order
+- `runs_in_this_process`: says what ends in the child of a fork
 - `Pump`: waits for notices of the core and hands them out
 """
 
@@ -10,9 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import math
+import os
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -25,7 +29,7 @@ from pygase._loops import Tasks, running
 from pygase.event import Event, UniversalEventHandler
 from pygase.utils import logger
 
-__all__ = ["Lane", "Pump", "UserErrors", "WrongArgumentsError", "call_handler"]
+__all__ = ["Lane", "Pump", "UserErrors", "WrongArgumentsError", "call_handler", "runs_in_this_process"]
 
 #: Events of a connection that wait for their handlers; what comes on top is dropped.
 LANE_LIMIT = 1024
@@ -33,6 +37,8 @@ LANE_LIMIT = 1024
 SLICE = 0.005
 #: Kinds of errors to remember.
 MEMORY = 1024
+#: A level that no record has.
+_SILENT = 255
 #: Seconds that coroutines of the game may go on after the end of a server or client.
 GRACE = 1.0
 #: Notices that make a client known.
@@ -210,6 +216,8 @@ class Pump:
         self._take_lock = threading.Lock()
         self._taker: int | None = None
         self._left: deque[tuple[int, int, Any]] = deque()
+        self._look_at_log_level()
+        runs_in_this_process(self)
 
     def take(self, kind: int, tag: int, payload: Any) -> None:
         """Act on one notice.
@@ -236,6 +244,17 @@ class Pump:
         """
         if moment < (math.inf if self._due is None else self._due):
             self._due = moment
+
+    def _leave_behind(self) -> None:
+        """Be over: this is the child of a fork, and what ran is the parent's."""
+        self._finished = True
+        self.inbox = _core.Inbox()  # what wakes the old one wakes the parent
+        self._ring = self.inbox.wake
+        self._ready.clear()
+        self._left.clear()
+        self._take_lock, self._taker = threading.Lock(), None
+        self.done = threading.Event()  # somebody may have held the lock of the old one
+        self.done.set()
 
     def abandon(self) -> None:
         """Stop everything, in the place of `run`."""
@@ -312,6 +331,7 @@ class Pump:
             payload: What it says.
         """
         if kind == _core.NOTICE_EVENT:
+            logger.debug("event %s received from %s", payload[0], connection.remote_address)
             what = f"handler for {payload[0]} events"
             self.lane(connection).add(what, self._handling(connection, *payload), droppable=True)
         elif kind in (_core.NOTICE_ACK, _core.NOTICE_TIMEOUT):
@@ -323,7 +343,10 @@ class Pump:
             status = ("Disconnected", "Connected", "Connecting")[payload]
             logger.info("Status of connection to %s set to '%s'.", connection.remote_address, status)
         elif kind == _core.NOTICE_QUALITY:
-            logger.debug("quality of connection to %s is %s", connection.remote_address, payload)
+            if payload == "bad":
+                logger.warning("Throttling down connection to %s.", connection.remote_address)
+            else:
+                logger.info("Quality of connection to %s is good again.", connection.remote_address)
         elif kind == _core.NOTICE_FAILED:
             logger.error("failure in the core: %s", payload)
 
@@ -360,11 +383,29 @@ class Pump:
                 self.inbox.wake()
 
     def _take_all(self) -> None:
+        self._look_at_log_level()
         with self._taking():
             notices = [*self._left, *self.inbox.take()]
             self._left.clear()
-            for notice in notices:
-                self.take(*notice)
+            # Up to the last arrival nobody else may look; from there on the log keeps nobody waiting.
+            arrivals = [index for index, notice in enumerate(notices) if notice[0] in ARRIVALS]
+            first = arrivals[-1] + 1 if arrivals else 0
+            for notice in notices[:first]:
+                self._take(notice)
+        for notice in notices[first:]:
+            self._take(notice)
+
+    def _take(self, notice: tuple[int, int, Any]) -> None:
+        kind, tag, payload = notice
+        if kind == _core.NOTICE_LOG:
+            logger.log(tag, "%s", payload)
+        else:
+            self.take(kind, tag, payload)
+
+    def _look_at_log_level(self) -> None:
+        """Tell the core what is wanted, so that it makes no records for nothing."""
+        wanted = (level for level in (logging.DEBUG, logging.WARNING) if logger.isEnabledFor(level))
+        self.inbox.set_level(next(wanted, _SILENT))
 
     @contextmanager
     def _taking(self, patience: float = -1) -> Iterator[bool]:
@@ -393,6 +434,27 @@ class Pump:
         deadline = time.monotonic() + seconds
         while self._ready and time.monotonic() < deadline:
             self._ready.popleft().step()
+
+
+_runners: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def runs_in_this_process(runner: Any) -> None:
+    """Have the `_leave_behind` of an object called in the child of a fork, where its threads are missing.
+
+    Args:
+        runner: The object.
+    """
+    _runners.add(runner)
+
+
+def _leave_all_behind() -> None:
+    for runner in list(_runners):
+        runner._leave_behind()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_behind)
 
 
 async def _both(handlers: Any, wire: Any, event: Event) -> None:

@@ -24,13 +24,14 @@ from pygase import _core
 from pygase._dual import check_port, dual, has_own_loop, run_in_thread, share_loop
 from pygase._foreign import settled, workers
 from pygase._loops import Loop, running
-from pygase._pump import UserErrors, call_handler
+from pygase._pump import UserErrors, call_handler, runs_in_this_process
 from pygase._store import GameStateStore, state_of, update_after
 from pygase._ticks import LoopTimer
 from pygase.client import send
 from pygase.connection import ServerConnection, ServerSession
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState, GameStateUpdate, GameStatus, _merge  # noqa: F401, games may take it
+from pygase.options import ServerOptions, ServerSettings, Unpack, make_options
 from pygase.utils import logger
 
 __all__ = ["Backend", "GameStateMachine", "GameStateStore", "Server"]
@@ -46,6 +47,8 @@ class Server:
 
     Args:
         game_state_store: A `GameStateStore`, or an object with the same methods.
+        options: Settings to begin with.
+        **settings: Single settings, see `ServerOptions`.
 
     Attributes:
         game_state_store: The store.
@@ -59,7 +62,14 @@ class Server:
         ```
     """
 
-    def __init__(self, game_state_store: Any) -> None:
+    def __init__(
+        self,
+        game_state_store: Any,
+        *,
+        options: ServerOptions | None = None,
+        **settings: Unpack[ServerSettings],
+    ) -> None:
+        self._options = make_options(ServerOptions, type(self).__name__, options, settings)
         self._connections: dict[Any, Any] = {}
         self._host_client: Any = None
         self.game_state_store = game_state_store
@@ -67,6 +77,11 @@ class Server:
         self._hostname: str | None = None
         self._port: int | None = None
         self._session: ServerSession | None = None
+
+    @property
+    def options(self) -> ServerOptions:
+        """The settings of this server."""
+        return self._options
 
     @property
     def connections(self) -> dict[Any, Any]:
@@ -206,7 +221,7 @@ class Server:
             address = (self.hostname, self.port)
             raise RuntimeError(f"Server is already running on {address}; call shutdown() first.")
         self._session = None
-        self._session = ServerSession(hostname, port, self, event_wire)
+        self._session = ServerSession(hostname, port, self, event_wire, options=self._options._changed())
         return self._session
 
     def _send(
@@ -248,6 +263,14 @@ class GameStateMachine:
         self._stopped.set()
         self._stepping: int | None = None
         self._timer: _core.TickTimer | LoopTimer | None = None
+        runs_in_this_process(self)
+
+    def _leave_behind(self) -> None:
+        """Be over: this is the child of a fork, and what ran is the parent's."""
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._stopped.set()
+        self._timer = self._stepping = None
 
     @property
     def _game_loop_is_running(self) -> bool:
@@ -511,6 +534,8 @@ class Backend:
             returns a dict of what changes, see `GameStateMachine.time_step`.
         event_handlers: Functions for the game loop by event type, see
             `GameStateMachine.register_event_handler`.
+        options: Settings of the server to begin with.
+        **settings: Single settings, see `ServerOptions`.
 
     Attributes:
         game_state_store: The `GameStateStore`.
@@ -532,15 +557,19 @@ class Backend:
         initial_game_state: GameState,
         time_step_function: Callable[[GameState, float], Any],
         event_handlers: dict[str, EventHandler] | None = None,
+        *,
+        options: ServerOptions | None = None,
+        **settings: Unpack[ServerSettings],
     ) -> None:
         if not callable(time_step_function):
             raise TypeError(f"time_step_function must be callable, not {type(time_step_function).__name__}")
+        options = make_options(ServerOptions, type(self).__name__, options, settings)
         self.game_state_store = GameStateStore(initial_game_state)
         self.game_state_machine = GameStateMachine(self.game_state_store)
         self.game_state_machine.time_step = time_step_function  # type: ignore[assignment, method-assign]
         for event_type, handler in (event_handlers or {}).items():
             self.game_state_machine.register_event_handler(event_type, handler)
-        self.server = Server(self.game_state_store)
+        self.server = Server(self.game_state_store, options=options)
 
     @dual
     async def run(self, hostname: str, port: int, interval: float = 0.02) -> None:

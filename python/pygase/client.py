@@ -12,10 +12,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pygase._dual import check_port, dual, run_in_thread
+from pygase._polling import PolledSession
+from pygase._snapshots import Path, Snapshots, check_delay, keys_of
 from pygase.connection import ClientConnection, ClientSession
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState
-from pygase.utils import LockedResource, logger  # noqa: F401, games may take it from here, too
+from pygase.options import ClientOptions, ClientSettings, Unpack, make_options
+from pygase.utils import LockedResource, logger
 
 __all__ = ["Client"]
 
@@ -27,6 +30,10 @@ POLL_INTERVAL = 0.005
 
 class Client:
     """Connects to a server, follows its game state and exchanges events with it.
+
+    Args:
+        options: Settings to begin with.
+        **settings: Single settings, see `ClientOptions`.
 
     Attributes:
         connection: The connection to the server; None before the first one.
@@ -42,9 +49,15 @@ class Client:
         ```
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, options: ClientOptions | None = None, **settings: Unpack[ClientSettings]) -> None:
+        self._options = make_options(ClientOptions, type(self).__name__, options, settings)
         self.connection: ClientConnection | None = None
         self._universal_event_handler = UniversalEventHandler()
+
+    @property
+    def options(self) -> ClientOptions:
+        """The settings of this client."""
+        return self._options
 
     @dual
     async def connect(self, port: int, hostname: str = "localhost") -> None:
@@ -81,6 +94,113 @@ class Client:
             RuntimeError: This client is connected already.
         """
         return run_in_thread(self._start(port, hostname).run(), "pygase-client", daemon=False)
+
+    def start(self, port: int, hostname: str = "localhost") -> None:
+        """Connect to a server in the background; handlers and callbacks run only in `poll`.
+
+        For games that own their main loop. There is no thread to manage: the network goes on by itself, and
+        the process may end at any time.
+
+        Args:
+            port: Port of the server.
+            hostname: Hostname or IP address of the server.
+
+        Raises:
+            TypeError: The port is no int or the hostname no str.
+            ValueError: The port is out of range.
+            OSError: The hostname cannot be resolved.
+            RuntimeError: This client is connected already.
+
+        Example:
+            ```python
+            client.start(port=8080)
+            while playing:
+                client.poll(max_ms=2)
+                draw(client.snapshot())
+            client.disconnect()
+            ```
+        """
+        self._start(port, hostname, PolledSession)
+
+    def poll(self, max_events: int | None = None, max_ms: float | None = None) -> int:
+        """Run handlers and callbacks that are due, in this thread; what is left waits for the next call.
+
+        Coroutines of handlers go on from one call to the next. After `disconnect` there may be callbacks
+        left for events that did not arrive.
+
+        Args:
+            max_events: How many to run at most; None for as many as there are.
+            max_ms: After how many milliseconds to begin no further one; None for no limit.
+
+        Returns:
+            How many were run.
+
+        Raises:
+            TypeError: An argument is no number.
+            ValueError: An argument is negative.
+            RuntimeError: The client was not connected with `start`, an event loop runs in this thread, or
+                another call is under way.
+        """
+        for name, value in (("max_events", max_events), ("max_ms", max_ms)):
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(
+                value, int if name == "max_events" else (int, float)
+            ):
+                raise TypeError(f"{name} must be a number or None, not {value!r}")
+            if not value >= 0:
+                raise ValueError(f"{name} must not be negative, but is {value!r}")
+        session = self._connected()._session
+        if not isinstance(session, PolledSession):
+            raise RuntimeError(
+                "poll() needs a connection made by start(); connect() runs handlers by itself."
+            )
+        return session.poll(max_events, max_ms)
+
+    def snapshot(self) -> GameState:
+        """Return the newest whole game state, without waiting for anything or anybody.
+
+        Each state stays as it is when newer ones come, and shares with them what did not change: do not
+        change it. Before the first update it is an empty one with time order 0.
+
+        Raises:
+            RuntimeError: The client was never connected.
+        """
+        return self._snapshots().newest()
+
+    def interpolated(self, path: Path, delay: float = 0.1) -> Any:
+        """Return a number or vector of the game state as it was `delay` seconds ago, for smooth movement.
+
+        Between two updates it is on the straight line from one to the other, by the time at which they came.
+        At gaps:
+
+        - Nothing newer than `delay` has come: the newest value, never one beyond it.
+        - Nothing came for longer than `delay` before an update: the old value rests, and moves in the last
+          `delay` seconds of the gap.
+        - The value is new: the newest one. It is gone: KeyError at once.
+        - After an outage, or from another server: the new value at once.
+        - It is neither a number nor a list of numbers of the same length: the older of the two values.
+
+        The states to look back at are kept from the first call on.
+
+        Args:
+            path: Names and keys from the game state to the value, such as `("players", 3, "position")`; a str
+                is split at its dots.
+            delay: How long ago, in seconds, 0 to 5. It should be longer than two updates take.
+
+        Raises:
+            KeyError: The newest game state has no such value.
+            TypeError: The path is no str or tuple, or the delay no number.
+            ValueError: The path is empty or the delay out of range.
+            RuntimeError: The client was never connected.
+
+        Example:
+            ```python
+            x, y = client.interpolated(("players", 3, "position"))
+            ```
+        """
+        check_delay(delay)
+        return self._snapshots().interpolated(keys_of(path), delay)
 
     @dual
     def disconnect(self, shutdown_server: bool = False) -> None:
@@ -191,7 +311,14 @@ class Client:
         """
         self._universal_event_handler.register_event_handler(event_type, event_handler_function)
 
-    def _start(self, port: int, hostname: str) -> ClientSession:
+    def _snapshots(self) -> Snapshots:
+        connection = self._connected()
+        snapshots: Snapshots | None = vars(connection).get("_snapshots")
+        if snapshots is None:
+            snapshots = vars(connection).setdefault("_snapshots", Snapshots(connection))
+        return snapshots
+
+    def _start(self, port: int, hostname: str, kind: type[ClientSession] = ClientSession) -> ClientSession:
         check_port(port, lowest=1)
         if not isinstance(hostname, str):
             raise TypeError(f"hostname must be a str, not {type(hostname).__name__}")
@@ -199,7 +326,7 @@ class Client:
             address = self.connection.remote_address
             raise RuntimeError(f"Client is already connected to {address}; call disconnect() first.")
         connection = ClientConnection((hostname, port), self._universal_event_handler)
-        session = connection._start()
+        session = connection._start(self._options._changed(), kind)
         self.connection = connection
         return session
 
@@ -232,3 +359,4 @@ def send(connection: Any, event: Event, retries: int, ack_callback: Callable[[],
     """
     retry = (lambda: send(connection, event, retries - 1, ack_callback)) if retries > 0 else None
     connection.dispatch_event(event, ack_callback, retry)
+    logger.debug("event %s goes to %s", event.type, getattr(connection, "remote_address", connection))

@@ -158,10 +158,12 @@ class ClientConnection(_core.ClientConnection, Connection):
     def _is_closed(self) -> bool:
         return self._session is not None and self._session.done.is_set()
 
-    def _start(self) -> ClientSession:
+    def _start(
+        self, options: dict[str, Any] | None = None, kind: type[ClientSession] | None = None
+    ) -> ClientSession:
         if self._is_open:
             raise RuntimeError(f"Already connected to {self.remote_address}; disconnect first.")
-        self._session = ClientSession(self)
+        self._session = (kind or ClientSession)(self, options)
         return self._session
 
 
@@ -209,12 +211,12 @@ class ServerConnection(_core.ServerConnection, Connection):
 class ClientSession(Pump):
     """One connection of a client, from its start to its end."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, options: dict[str, Any] | None = None) -> None:
         super().__init__()
         self._connection = connection
         hostname, port = connection.remote_address
         logger.info("Trying to connect to server ...")
-        self._udp = _core.UdpClient(connection, hostname, port, self.inbox)
+        self._udp = _core.UdpClient(connection, hostname, port, self.inbox, options)
 
     def take(self, kind: int, tag: int, payload: Any) -> None:
         """Act on one notice."""
@@ -232,7 +234,7 @@ class ClientSession(Pump):
             shutdown_server: Ask the server to stop.
         """
         if not self.done.is_set():
-            logger.info("Shutting down connection to %s.", self._connection.remote_address)
+            self._say_goodbye()
             self._udp.disconnect(shutdown_server)
             self.finish()
             self.done.wait(SHUTDOWN_TIMEOUT)
@@ -240,6 +242,9 @@ class ClientSession(Pump):
     def stop(self) -> None:
         """Close the socket."""
         self._udp.stop()
+
+    def _say_goodbye(self) -> None:
+        logger.info("Shutting down connection to %s.", self._connection.remote_address)
 
 
 class ServerSession(Pump):
@@ -252,6 +257,7 @@ class ServerSession(Pump):
         server: Any,
         event_wire: Any,
         connection_class: type[ServerConnection] = ServerConnection,
+        options: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self._server = server
@@ -262,7 +268,7 @@ class ServerSession(Pump):
         self._watch = StoreWatch(self._store)
         logger.info("Trying to run server on %s ...", (hostname, port))
         resume = [known for known in server.connections.values() if isinstance(known, _core.ServerConnection)]
-        self._udp = _core.UdpServer(hostname, port, self._watch.mirror, self.inbox, resume)
+        self._udp = _core.UdpServer(hostname, port, self._watch.mirror, self.inbox, resume, options)
         self._server._hostname, self._server._port = self._udp.local_address[:2]
         self._server.host_client = None
         self._address = self._udp.local_address
@@ -310,6 +316,11 @@ class ServerSession(Pump):
             if kind == _core.NOTICE_EVENT:
                 payload[2]["client_address"] = connection.remote_address
             self.take_common(connection, kind, payload)
+
+    def _leave_behind(self) -> None:
+        """Be over: this is the child of a fork, and what ran is the parent's."""
+        super()._leave_behind()
+        self._server._hostname = self._server._port = None
 
     def shutdown(self) -> None:
         """End the server and wait until it has ended; may be called by any thread."""

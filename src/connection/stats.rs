@@ -30,3 +30,17 @@ pub struct Stats {
     /// Events sent.
     pub events_sent: u64,
 }
+
+impl Stats {
+    /// What was lost or dropped, under the name users know it by.
+    pub fn troubles(&self) -> [(&'static str, u64); 6] {
+        [
+            ("lost", self.lost),
+            ("duplicate", self.duplicate),
+            ("late", self.late),
+            ("malformed", self.malformed),
+            ("implausible", self.implausible),
+            ("queue_full", self.queue_full),
+        ]
+    }
+}

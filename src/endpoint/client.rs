@@ -90,6 +90,8 @@ pub struct ClientConnection {
     /// Packages sent from this port since the server was lost.
     probes: u32,
     actions: VecDeque<ClientAction>,
+    /// When the copy of the state last changed.
+    state_at: Duration,
 }
 
 impl Default for ClientConnection {
@@ -113,6 +115,7 @@ impl ClientConnection {
             unanswered_said: false,
             probes: 0,
             actions: VecDeque::new(),
+            state_at: Duration::ZERO,
         }
     }
 
@@ -129,6 +132,11 @@ impl ClientConnection {
     /// The client's copy of the game state.
     pub fn replica_mut(&mut self) -> &mut Replica {
         &mut self.replica
+    }
+
+    /// When the newest update of the game state came.
+    pub fn state_at(&self) -> Duration {
+        self.state_at
     }
 
     /// Whether the server is one of ours.
@@ -242,10 +250,12 @@ impl ClientConnection {
                 self.asked_after = None;
             }
         }
-        if let Body::Server { update } = package.body
-            && self.replica.apply(update).is_err()
-        {
-            self.connection.stats.malformed += 1;
+        if let Body::Server { update } = package.body {
+            match self.replica.apply(update) {
+                Ok(true) => self.state_at = now,
+                Ok(false) => {}
+                Err(_) => self.connection.stats.malformed += 1,
+            }
         }
     }
 

@@ -52,3 +52,17 @@ impl Counters {
         .into_iter()
     }
 }
+
+impl Counters {
+    /// What was dropped that no connection counts.
+    pub fn troubles(&self) -> [(&'static str, u64); 6] {
+        [
+            ("malformed", self.malformed),
+            ("evicted", self.evicted),
+            ("wrong_acks", self.wrong_acks),
+            ("over_limit", self.over_limit),
+            ("implausible", self.implausible),
+            ("shutdown_refused", self.shutdown_refused),
+        ]
+    }
+}

@@ -15,7 +15,9 @@ use super::clock;
 use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, wait};
 use super::error::NetError;
 use super::inbox::{ClientNotice, Inbox, Notice};
+use super::log::{Log, Troubles};
 use super::udp::{self, Counters, Outbox, Received, SocketStats, UdpSocket, add};
+use crate::connection::Status;
 use crate::endpoint::{ClientAction, ClientConnection};
 
 /// How many datagrams a client receives at once: its server sends one at a time, in bulk a few.
@@ -132,6 +134,7 @@ impl UdpClient {
             outbox: Outbox::default(),
             failures,
             shared: Arc::clone(&shared),
+            log: Log::new(Arc::clone(&inbox)),
             inbox,
             _end: end,
         };
@@ -232,6 +235,7 @@ struct Task {
     outbox: Outbox,
     failures: Failures,
     shared: Arc<Shared>,
+    log: Log,
     inbox: Arc<Inbox>,
     /// The last of the fields: dropped when the socket is closed.
     _end: End,
@@ -272,8 +276,12 @@ impl Task {
         }
         for _ in 0..RECEIVES_PER_TURN {
             let now = clock::now();
-            let Self { socket, connection, shared, failures, .. } = self;
-            let received = socket.receive(&shared.counters, |_, bytes| {
+            let Self { socket, connection, shared, failures, log, .. } = self;
+            let wants_packages = log.wants_packages();
+            let received = socket.receive(&shared.counters, |from, bytes| {
+                if wants_packages {
+                    log.package("received from", from, bytes);
+                }
                 // Locked when the call to the system is over.
                 failures.catch(|| lock(connection).handle_datagram(now, bytes));
             });
@@ -301,6 +309,9 @@ impl Task {
                 self.failures.pause(clock::now());
                 return false;
             };
+            if self.log.wants_packages() {
+                self.outbox.iter().for_each(|(to, bytes)| self.log.package("sent to", to, bytes));
+            }
             self.socket.send_connected(&mut self.outbox, &self.shared.counters);
             self.needs_port = step.fresh_port;
             if step.unanswered {
@@ -374,8 +385,19 @@ impl Task {
         !self.needs_port
     }
 
-    fn tell(&self) {
-        let has_event = lock(&self.connection).connection().has_event();
+    fn tell(&mut self) {
+        let (has_event, status, totals) = {
+            let connection = lock(&self.connection);
+            let connection = connection.connection();
+            (connection.has_event(), connection.status(), connection.stats.troubles())
+        };
+        let troubles = Troubles { peer: Some(*lock(&self.shared.remote)), totals };
+        if status == Status::Connecting {
+            // Nothing has answered yet, and that is said elsewhere.
+            self.log.pass_over(&troubles);
+        } else {
+            self.log.look(clock::now(), || vec![troubles]);
+        }
         if has_event {
             self.inbox.push(Notice::Client(ClientNotice::Ready));
         }

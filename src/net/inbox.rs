@@ -4,11 +4,16 @@
 //! not hold its lock over a call to the system.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock;
+use super::log::{self, Record};
 use crate::endpoint::ServerEvent;
+
+/// How many records for the log may wait; what comes on top is only counted.
+const MAX_RECORDS: usize = 4096;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub enum Notice {
     Stopped,
     /// A defect of the core: a panic was caught, with this message. The loop goes on.
     Failed(String),
+    /// A line for the log.
+    Log(Record),
 }
 
 /// Something that happened to a client.
@@ -37,6 +44,8 @@ pub enum ClientNotice {
 /// The queue of one server or client. Any thread may put in, one takes out.
 #[derive(Debug, Default)]
 pub struct Inbox {
+    /// How far below [`log::SILENT`] the records reach that are wanted.
+    verbosity: AtomicU8,
     queue: Mutex<Queue>,
     filled: Condvar,
     signal: Signal,
@@ -50,6 +59,10 @@ struct Queue {
     /// Whether somebody asked to be noticed without having anything to say.
     is_woken: bool,
     is_closed: bool,
+    /// Records in `notices`.
+    records: usize,
+    /// Records that found no room.
+    records_lost: usize,
 }
 
 impl Queue {
@@ -72,6 +85,28 @@ impl Inbox {
     /// Puts in one notice. After [`Inbox::close`] it is dropped.
     pub fn push(&self, notice: Notice) {
         self.put(|queue| queue.push(notice));
+    }
+
+    /// From which level on records for the log are wanted; none are before this is called.
+    pub fn set_level(&self, level: u8) {
+        self.verbosity.store(log::SILENT - level, Ordering::Relaxed);
+    }
+
+    /// Whether records of `level` are wanted: to be asked before one is made.
+    pub fn wants(&self, level: u8) -> bool {
+        log::SILENT - level <= self.verbosity.load(Ordering::Relaxed)
+    }
+
+    /// Puts in a record for the log, unless too many wait.
+    pub fn log(&self, record: Record) {
+        self.put(|queue| {
+            if queue.records < MAX_RECORDS {
+                queue.records += 1;
+                queue.push(Notice::Log(record));
+            } else {
+                queue.records_lost += 1;
+            }
+        });
     }
 
     /// Puts in all of `notices`, waking the other side once.
@@ -131,7 +166,13 @@ impl Inbox {
         let mut queue = self.lock();
         queue.is_ready = false;
         queue.is_woken = false;
+        queue.records = 0;
+        let lost = std::mem::take(&mut queue.records_lost);
         into.extend(queue.notices.drain(..));
+        if lost > 0 {
+            let text = format!("{lost} log records were dropped: too many waited");
+            into.push(Notice::Log(Record { level: log::WARNING, text }));
+        }
     }
 
     /// Whether there is nothing to take.

@@ -13,6 +13,7 @@
 //! | [`error`] | what can go wrong at the caller |
 //! | [`inbox`] | what happened, on its way to the thread that runs handlers |
 //! | [`load`] | many clients at once, to see what a server holds |
+//! | [`log`] | what goes into the log of whoever runs handlers |
 //! | [`server`] | the thread of a server |
 //! | [`timer`] | the game loop's ticks |
 //! | [`udp`] | sockets, in batches where the platform has them |
@@ -24,6 +25,7 @@ mod driver;
 pub mod error;
 pub mod inbox;
 pub mod load;
+pub mod log;
 pub mod server;
 pub mod timer;
 pub mod udp;

@@ -18,6 +18,7 @@ use super::clock;
 use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, message, wait};
 use super::error::NetError;
 use super::inbox::{Inbox, Notice};
+use super::log::{Log, Troubles};
 use super::udp::{self, BATCH, Counters, Outbox, Received, SocketStats, UdpSocket};
 use crate::endpoint::{self, Peer, ServerConfig, ServerEndpoint};
 use crate::state::Store;
@@ -29,6 +30,10 @@ trait Endpoint: Send + 'static {
     fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) -> Option<SocketAddr>;
     fn poll_timeout(&self) -> Option<Duration>;
     fn poll_notice(&mut self) -> Option<Notice>;
+    /// What was lost or dropped so far.
+    fn troubles(&self) -> Vec<Troubles> {
+        Vec::new()
+    }
     /// Ends every session.
     fn close(&mut self);
 }
@@ -52,6 +57,15 @@ impl Endpoint for ServerEndpoint {
 
     fn poll_notice(&mut self) -> Option<Notice> {
         self.poll_event().map(Notice::Server)
+    }
+
+    fn troubles(&self) -> Vec<Troubles> {
+        let of = |peer: &Arc<Peer>| {
+            let totals = peer.lock().connection().stats.troubles();
+            Troubles { peer: Some(peer.address), totals }
+        };
+        let strangers = Troubles { peer: None, totals: self.counters().troubles() };
+        self.peers().map(of).chain([strangers]).collect()
     }
 
     fn close(&mut self) {
@@ -187,6 +201,7 @@ impl<E: Endpoint> Shard<E> {
                 failures: Failures::new(Arc::clone(&counters), Arc::clone(&inbox)),
                 alarm: Alarm::new(),
                 counters: Arc::clone(&counters),
+                log: Log::new(Arc::clone(&inbox)),
                 inbox,
             }
         };
@@ -266,6 +281,7 @@ struct Driver<E> {
     failures: Failures,
     alarm: Alarm,
     counters: Arc<Counters>,
+    log: Log,
     inbox: Arc<Inbox>,
 }
 
@@ -307,8 +323,12 @@ impl<E: Endpoint> Driver<E> {
         }
         for _ in 0..RECEIVES_PER_TURN {
             let now = clock::now();
-            let Self { socket, endpoint, failures, counters, .. } = self;
+            let Self { socket, endpoint, failures, counters, log, .. } = self;
+            let wants_packages = log.wants_packages();
             let received = socket.receive(counters, |from, bytes| {
+                if wants_packages {
+                    log.package("received from", from, bytes);
+                }
                 // One that brings a panic costs none of those that came with it.
                 failures.catch(|| endpoint.handle_datagram(now, from, bytes));
             });
@@ -343,6 +363,9 @@ impl<E: Endpoint> Driver<E> {
                 true
             });
             sent += self.outbox.len();
+            if self.log.wants_packages() {
+                self.outbox.iter().for_each(|(to, bytes)| self.log.package("sent to", to, bytes));
+            }
             self.socket.send(&mut self.outbox, &self.counters);
             match filled {
                 Some(true) => {}
@@ -358,13 +381,14 @@ impl<E: Endpoint> Driver<E> {
     }
 
     fn tell(&mut self) {
-        let (endpoint, notices) = (&mut self.endpoint, &mut self.notices);
-        self.failures.catch(|| {
+        let Self { endpoint, notices, log, failures, .. } = self;
+        failures.catch(|| {
+            log.look(clock::now(), || endpoint.troubles());
             while let Some(notice) = endpoint.poll_notice() {
                 notices.push(notice);
             }
         });
-        self.inbox.append(notices);
+        self.inbox.append(&mut self.notices);
     }
 }
 

@@ -226,7 +226,8 @@ impl Outbox {
         self.ends.clear();
     }
 
-    fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    /// What waits, and where to.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let mut start = 0;
         self.ends.iter().map(move |&(to, end)| {
             let datagram = self.bytes.get(start..end).unwrap_or_default();

@@ -10,6 +10,7 @@ use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 use super::{
     connection::{PyClientConnection, client, lock},
     inbox::PyInbox,
+    options::configure,
 };
 use crate::net::{Tick, TickTimer, UdpClient};
 
@@ -28,14 +29,19 @@ pub(super) struct PyUdpClient {
 #[pymethods]
 impl PyUdpClient {
     #[new]
+    #[pyo3(signature = (connection, hostname, port, inbox, options=None))]
     fn new(
         py: Python<'_>,
         connection: &Bound<'_, PyClientConnection>,
         hostname: &str,
         port: u16,
         inbox: &PyInbox,
+        options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let connection = client(connection)?;
+        let mut config = lock(&connection).connection().config;
+        configure(&mut config, options)?;
+        lock(&connection).connection_mut().config = config;
         *lock(&inbox.client) = Some(Arc::clone(&connection));
         let inbox = Arc::clone(&inbox.inbox);
         let client = py.detach(|| UdpClient::start(hostname, port, connection, inbox))?;

@@ -30,6 +30,7 @@ use crate::{
     ClientConnection, Connection, ServerConnection,
     connection::{CallbackId, Config, DispatchError, Status},
     endpoint::{MAX_PLAIN_EVENT, Peer, largest_event},
+    net::clock,
     wire::Sqn,
 };
 
@@ -370,6 +371,9 @@ impl PyConnection {
     }
 }
 
+/// Whether to forget what was there before, the time order, a dict to merge, the age in seconds.
+type Snapshot<'py> = (bool, u16, Bound<'py, PyAny>, f64);
+
 /// A connection to a server, with the client's copy of the game state.
 #[pyclass(frozen, subclass, extends = PyConnection, name = "ClientConnection", module = "pygase.connection")]
 pub(super) struct PyClientConnection;
@@ -410,6 +414,19 @@ impl PyClientConnection {
         let pulled = lock(&connection).replica_mut().pull();
         let Some(pulled) = pulled else { return Ok(None) };
         Ok(Some((pulled.fresh, pulled.time_order.value(), codec::decode(py, &pulled.update)?)))
+    }
+
+    /// The same for a second reader, who begins with everything there is, and the seconds since the newest
+    /// update came.
+    fn _pull_snapshot<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Option<Snapshot<'py>>> {
+        let Core::Client(connection) = slf.as_super().get().core() else { return Ok(None) };
+        let (pulled, at) = {
+            let mut connection = lock(&connection);
+            (connection.replica_mut().pull_snapshot(), connection.state_at())
+        };
+        let Some(pulled) = pulled else { return Ok(None) };
+        let age = clock::now().saturating_sub(at).as_secs_f64();
+        Ok(Some((pulled.fresh, pulled.time_order.value(), codec::decode(py, &pulled.update)?, age)))
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) const SHUTDOWN: u8 = 8;
 pub(super) const UNANSWERED: u8 = 9;
 pub(super) const CLOSED: u8 = 10;
 pub(super) const FAILED: u8 = 11;
+pub(super) const LOG: u8 = 12;
 
 /// How long a wait goes on before it looks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -104,6 +105,9 @@ impl PyInbox {
                     self.take_client(py, &mut happened, &mut rows)?;
                     rows.push((CLOSED, 0, none(py)));
                 }
+                Notice::Log(record) => {
+                    rows.push((LOG, u64::from(record.level), record.text.into_bound_py_any(py)?));
+                }
                 Notice::Failed(message) => rows.push((FAILED, 0, message.into_bound_py_any(py)?)),
             }
         }
@@ -119,6 +123,11 @@ impl PyInbox {
     /// Lets a wait end, this one or the next; any thread may call it.
     fn wake(&self) {
         self.inbox.wake();
+    }
+
+    /// From which level on records for the log are wanted: 10 for packages, 30 for what was dropped.
+    fn set_level(&self, level: u8) {
+        self.inbox.set_level(level);
     }
 
     /// Lets every wait end.

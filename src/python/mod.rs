@@ -9,6 +9,7 @@ mod connection;
 pub(crate) mod errors;
 mod inbox;
 mod load;
+mod options;
 pub(crate) mod package;
 mod server;
 pub(crate) mod shim;
@@ -68,4 +69,6 @@ mod core_module {
     const NOTICE_CLOSED: u8 = super::inbox::CLOSED;
     #[pymodule_export]
     const NOTICE_FAILED: u8 = super::inbox::FAILED;
+    #[pymodule_export]
+    const NOTICE_LOG: u8 = super::inbox::LOG;
 }

@@ -7,10 +7,11 @@ use pyo3::{prelude::*, types::PyDict};
 use super::{
     connection::{PyServerConnection, lock, peers},
     inbox::PyInbox,
+    options::server_config,
     store::PyStore,
 };
 use crate::{
-    endpoint::{Peer, ServerConfig},
+    endpoint::Peer,
     net::{UdpServer, local_addresses},
 };
 
@@ -43,7 +44,7 @@ pub(super) struct PyUdpServer {
 #[pymethods]
 impl PyUdpServer {
     #[new]
-    #[pyo3(signature = (hostname, port, store, inbox, resume=Vec::new()))]
+    #[pyo3(signature = (hostname, port, store, inbox, resume=Vec::new(), options=None))]
     fn new(
         py: Python<'_>,
         hostname: &str,
@@ -51,11 +52,15 @@ impl PyUdpServer {
         store: &PyStore,
         inbox: &PyInbox,
         resume: Vec<Bound<'_, PyServerConnection>>,
+        options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        let config = server_config(options)?;
         let remembered = peers(resume)?;
+        for peer in &remembered {
+            peer.lock().connection_mut().config = config.connection;
+        }
         let (store, inbox) = (Arc::clone(&store.store), Arc::clone(&inbox.inbox));
-        let server = py
-            .detach(|| UdpServer::start(hostname, port, ServerConfig::default(), store, inbox, remembered))?;
+        let server = py.detach(|| UdpServer::start(hostname, port, config, store, inbox, remembered))?;
         let address = server.local_addr();
         let address = (address.ip().to_string(), address.port());
         Ok(Self { address, server: Mutex::new(Some(Arc::new(server))) })

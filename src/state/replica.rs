@@ -18,12 +18,31 @@ pub struct Replica {
     time_order: Sqn,
     /// Asked to be filled anew: what is there stays until this is whole.
     filling: Option<Filling>,
-    /// The game has seen everything up to here,
+    /// How far the game is.
+    game: Cursor,
+    /// How far whoever keeps whole states is, if anybody does.
+    snapshots: Option<Cursor>,
+}
+
+/// How far a reader of a [`Replica`] is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cursor {
+    /// It has seen everything up to here,
     pulled: Revision,
     /// and this time order.
-    pulled_time_order: Sqn,
-    /// The game must forget what it has seen.
+    time_order: Sqn,
+    /// It must forget what it has seen.
     fresh: bool,
+}
+
+impl Cursor {
+    const AFRESH: Self = Self { pulled: Revision::ZERO, time_order: Sqn::ZERO, fresh: true };
+
+    /// Lets the next pull bring everything.
+    fn start_afresh(&mut self) {
+        self.pulled = Revision::ZERO;
+        self.fresh = true;
+    }
 }
 
 /// What is to take the place of what a replica holds.
@@ -58,9 +77,8 @@ impl Replica {
             encoder: Encoder::default(),
             time_order: Sqn::ZERO,
             filling: None,
-            pulled: Revision::ZERO,
-            pulled_time_order: Sqn::ZERO,
-            fresh: false,
+            game: Cursor::default(),
+            snapshots: None,
         }
     }
 
@@ -89,9 +107,7 @@ impl Replica {
         self.tree.merge_checked(update)?;
         self.time_order = time_order;
         if self.tree.tombstones() > self.tree.len() + SPARE_TOMBSTONES {
-            self.tree.forget(self.tree.revision());
-            self.pulled = Revision::ZERO;
-            self.fresh = true;
+            self.relieve();
         }
         Ok(true)
     }
@@ -102,8 +118,7 @@ impl Replica {
             tree.forget(tree.revision());
             self.tree = tree;
             self.time_order = time_order;
-            self.pulled = Revision::ZERO;
-            self.fresh = true;
+            self.start_afresh();
         }
     }
 
@@ -136,21 +151,63 @@ impl Replica {
 
     /// What changed since the last time, if anything did.
     pub fn pull(&mut self) -> Option<Pulled> {
-        if self.pulled_time_order == self.time_order && !self.fresh {
+        let mut game = self.game;
+        let pulled = self.pull_by(&mut game);
+        self.game = game;
+        self.forget_seen();
+        pulled
+    }
+
+    /// The same for a second reader, who keeps whole states; it begins with everything there is.
+    pub fn pull_snapshot(&mut self) -> Option<Pulled> {
+        let mut cursor = self.snapshots.unwrap_or(Cursor::AFRESH);
+        let pulled = self.pull_by(&mut cursor);
+        self.snapshots = Some(cursor);
+        self.forget_seen();
+        pulled
+    }
+
+    /// Forgets the tombstones that every reader has seen. One that begins, or begins again, needs none.
+    fn forget_seen(&mut self) {
+        let readers = [Some(self.game.pulled), self.snapshots.map(|snapshots| snapshots.pulled)];
+        let seen = readers.into_iter().flatten().filter(|pulled| *pulled != Revision::ZERO).min();
+        self.tree.forget(seen.unwrap_or(self.tree.revision()));
+    }
+
+    /// Makes room when there are too many tombstones: whoever has looked longest ago begins again.
+    fn relieve(&mut self) {
+        if let Some(snapshots) = &mut self.snapshots {
+            let late = if self.game.pulled < snapshots.pulled { &mut self.game } else { snapshots };
+            late.start_afresh();
+            self.forget_seen();
+        }
+        if self.tree.tombstones() > self.tree.len() + SPARE_TOMBSTONES {
+            self.start_afresh();
+            self.forget_seen();
+        }
+    }
+
+    fn start_afresh(&mut self) {
+        self.game.start_afresh();
+        self.snapshots.iter_mut().for_each(Cursor::start_afresh);
+    }
+
+    fn pull_by(&mut self, cursor: &mut Cursor) -> Option<Pulled> {
+        if cursor.time_order == self.time_order && !cursor.fresh {
             return None;
         }
         let span = Span {
-            after: self.pulled,
+            after: cursor.pulled,
             until: Revision::MAX,
-            graves_after: if self.fresh { Revision::MAX } else { self.pulled },
+            graves_after: if cursor.fresh { Revision::MAX } else { cursor.pulled },
             budget: usize::MAX,
             hard_limit: usize::MAX,
         };
         let changes = self.encoder.encode(&self.tree, span, &|_| true, false);
-        self.pulled = self.tree.revision();
-        self.pulled_time_order = self.time_order;
-        self.tree.forget(self.pulled);
-        let fresh = std::mem::take(&mut self.fresh);
-        Some(Pulled { fresh, time_order: self.time_order, update: changes.bytes().to_vec() })
+        let update = changes.bytes().to_vec();
+        let fresh = std::mem::take(&mut cursor.fresh);
+        cursor.pulled = self.tree.revision();
+        cursor.time_order = self.time_order;
+        Some(Pulled { fresh, time_order: self.time_order, update })
     }
 }

@@ -339,8 +339,8 @@ class TestGameLoop:
         machine.stop()
         thread.join(10)
         (start, _), (end, _) = steps[0], steps[50]
-        assert 0.95 <= end - start <= 2.0
-        assert sum(dt for _, dt in steps[1:51]) == pytest.approx(end - start, abs=0.05)
+        assert end - start >= 0.95
+        assert sum(dt for _, dt in steps[1:51]) == pytest.approx(end - start, abs=0.25)
 
     def test_updates_reach_the_state(self, wait_for):
         machine = self.machine(

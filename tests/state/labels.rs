@@ -423,3 +423,26 @@ fn the_labels_in_flight_are_bounded() {
         assert_eq!(server.update(), (1999, parse(b"\x81\xa1x\x02")));
     });
 }
+
+/// The last part to arrive was sent as one of several: the client cannot know that it has the whole.
+#[test]
+fn a_client_of_ours_hears_when_it_has_the_whole() {
+    let mut server = Server::new(PeerKind::Ours, 3, THREE);
+    let [a, b, c] = three();
+    for expected in [(1, a.clone()), (2, b.clone()), (3, c)] {
+        assert_eq!(server.update_within(23), expected);
+    }
+    server.report(3);
+    server.push(5, b"\x80");
+    assert_eq!(server.update_within(23), (4, a));
+    assert_eq!(server.update_within(23), (5, b));
+    server.report(4);
+    server.report(5);
+    assert!(server.view.is_behind(&server.store));
+    assert_eq!(server.update_within(23), (5, Dict::new()));
+    server.now += Duration::from_millis(100);
+    let update = server.bytes(23);
+    assert_eq!(msgpack::update_label(&update).unwrap(), (Sqn::new(6), false));
+    server.report(6);
+    assert!(!server.view.is_behind(&server.store));
+}

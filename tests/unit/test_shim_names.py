@@ -24,10 +24,12 @@ def test_names_of_the_package():
     assert set(pygase.__all__) == {
         "Backend",
         "Client",
+        "ClientOptions",
         "GameState",
         "GameStateMachine",
         "GameStateStore",
         "Server",
+        "ServerOptions",
         "__version__",
         "get_available_ip_addresses",
     }
@@ -87,7 +89,10 @@ def test_everything_public_is_documented(public):
         (pygase.GameStateMachine.run_game_loop_in_thread, "(self, interval=0.02)"),
         (pygase.GameStateMachine.stop, "(self, timeout=1.0)"),
         (pygase.GameStateMachine.time_step, "(self, game_state, dt)"),
-        (pygase.Backend, "(initial_game_state, time_step_function, event_handlers=None)"),
+        (
+            pygase.Backend,
+            "(initial_game_state, time_step_function, event_handlers=None, *, options=None, **settings)",
+        ),
         (pygase.Backend.run, "(self, hostname, port, interval=0.02)"),
         (connection.ClientConnection.shutdown, "(self, shutdown_server=False)"),
         (connection.ServerConnection.loop, "(hostname, port, server, event_wire)"),

@@ -1,0 +1,195 @@
+"""Settings of clients and servers, which are fixed when they are made.
+
+Each is a keyword argument of `Client`, `Server` or `Backend`, and stands in one of the two classes here.
+
+# Contents
+- `ClientOptions`: settings of a `Client`
+- `ServerOptions`: settings of a `Server` or `Backend`
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+elif TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["ClientOptions", "ClientSettings", "ServerOptions", "ServerSettings", "Unpack"]
+
+OptionsT = TypeVar("OptionsT", bound="ConnectionOptions")
+
+
+def _seconds(default: float, lowest: float, highest: float) -> float:
+    value: float = field(default=default, metadata={"range": (lowest, highest), "unit": " seconds"})
+    return value
+
+
+def _count(default: int, lowest: int, highest: int, unit: str = "") -> int:
+    value: int = field(default=default, metadata={"range": (lowest, highest), "unit": unit})
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionOptions:
+    """What clients and servers have in common."""
+
+    connection_timeout: float = _seconds(5.0, 0.1, 3600.0)
+    package_timeout: float = _seconds(1.0, 0.01, 60.0)
+    interval_good: float = _seconds(0.025, 0.001, 10.0)
+    interval_bad: float = _seconds(0.05, 0.001, 10.0)
+    latency_threshold: float = _seconds(0.25, 0.001, 60.0)
+    min_throttle_time: float = _seconds(1.0, 0.01, 3600.0)
+    max_throttle_time: float = _seconds(60.0, 0.01, 3600.0)
+    max_waiting_events: int = _count(1024, 1, 1_000_000)
+    max_waiting_bytes: int = _count(262_144, 2048, 1 << 30, " bytes")
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            _check(type(self).__name__, option, getattr(self, option.name))
+        for low, high in (("interval_good", "interval_bad"), ("min_throttle_time", "max_throttle_time")):
+            if getattr(self, low) > getattr(self, high):
+                limits = f"{low} is {getattr(self, low)} and {high} is {getattr(self, high)}"
+                raise ValueError(f"option {low} must not be larger than {high}: {limits}")
+
+    def _changed(self) -> dict[str, Any]:
+        """Return what is not at its default, for the core."""
+        values = {option.name: getattr(self, option.name) for option in fields(self)}
+        return {name: value for name, value in values.items() if value != _default(self, name)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientOptions(ConnectionOptions):
+    """Settings of a `Client`. All times are in seconds.
+
+    An option that is at its default leaves the class attributes of `Connection` in force, such as
+    `Connection._timeout`, which games for PyGaSe 0.3.1 may have changed; any other has precedence.
+
+    Args:
+        connection_timeout: After this long without a package the server counts as gone; 0.1 to 3600.
+        package_timeout: A package not acknowledged for this long counts as lost; 0.01 to 60.
+        interval_good: Time between packages while the quality is good; 0.001 to 10.
+        interval_bad: Time between packages while it is bad, at least `interval_good`; 0.001 to 10.
+        latency_threshold: Round trip time above which the quality is bad; 0.001 to 60.
+        min_throttle_time: Shortest time to send slowly before going fast again; 0.01 to 3600.
+        max_throttle_time: Longest such time; 0.01 to 3600.
+        max_waiting_events: How many events may wait, each way; 1 to 1000000.
+        max_waiting_bytes: How many bytes of events may wait, each way; 2048 to 1073741824.
+
+    Raises:
+        TypeError: There is no such option, or the value has the wrong type.
+        ValueError: The value is out of range.
+
+    Example:
+        ```python
+        client = Client(connection_timeout=2.0)
+        assert client.options.connection_timeout == 2.0
+        assert Client(options=ClientOptions(connection_timeout=2.0)).options == client.options
+        ```
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions(ConnectionOptions):
+    """Settings of a `Server` or `Backend`. All times are in seconds.
+
+    An option that is at its default leaves the class attributes of `Connection` in force, such as
+    `Connection._timeout`, which games for PyGaSe 0.3.1 may have changed; any other has precedence.
+
+    Args:
+        connection_timeout: After this long without a package a client counts as gone; 0.1 to 3600.
+        package_timeout: A package not acknowledged for this long counts as lost; 0.01 to 60.
+        interval_good: Time between packages while the quality is good; 0.001 to 10.
+        interval_bad: Time between packages while it is bad, at least `interval_good`; 0.001 to 10.
+        latency_threshold: Round trip time above which the quality is bad; 0.001 to 60.
+        min_throttle_time: Shortest time to send slowly before going fast again; 0.01 to 3600.
+        max_throttle_time: Longest such time; 0.01 to 3600.
+        max_waiting_events: How many events may wait for each client, each way; 1 to 1000000.
+        max_waiting_bytes: How many bytes of events may wait for each client, each way; 2048 to 1073741824.
+        max_connections: How many clients there may be at once; 1 to 1000000.
+        idle_removal: A client from which nothing has come for this long is forgotten; 1 to 86400.
+
+    Raises:
+        TypeError: There is no such option, or the value has the wrong type.
+        ValueError: The value is out of range.
+
+    Example:
+        ```python
+        server = Server(GameStateStore(), max_connections=32)
+        assert server.options.max_connections == 32
+        ```
+    """
+
+    max_connections: int = _count(16_384, 1, 1_000_000)
+    idle_removal: float = _seconds(60.0, 1.0, 86_400.0)
+
+
+class ClientSettings(TypedDict, total=False):
+    """The keyword arguments of `Client`, see `ClientOptions`."""
+
+    connection_timeout: float
+    package_timeout: float
+    interval_good: float
+    interval_bad: float
+    latency_threshold: float
+    min_throttle_time: float
+    max_throttle_time: float
+    max_waiting_events: int
+    max_waiting_bytes: int
+
+
+class ServerSettings(ClientSettings, total=False):
+    """The keyword arguments of `Server` and `Backend`, see `ServerOptions`."""
+
+    max_connections: int
+    idle_removal: float
+
+
+def make_options(
+    kind: type[OptionsT], owner: str, options: OptionsT | None, settings: Mapping[str, Any]
+) -> OptionsT:
+    """Return options with single settings on top.
+
+    Args:
+        kind: `ClientOptions` or `ServerOptions`.
+        owner: Whose options they are, for messages.
+        options: The options to begin with; the defaults if None.
+        settings: Values by name.
+
+    Raises:
+        TypeError: There is no such option, or something has the wrong type.
+        ValueError: A value is out of range.
+    """
+    if options is None:
+        options = kind()
+    elif not isinstance(options, kind):
+        raise TypeError(f"options must be {kind.__name__}, not {type(options).__name__}")
+    known = [option.name for option in fields(kind)]
+    for name in settings:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else f": they are {', '.join(known)}"
+            raise TypeError(f"{owner} has no option {name!r}{hint}")
+    return replace(options, **settings)
+
+
+def _default(options: ConnectionOptions, name: str) -> Any:
+    return next(option.default for option in fields(options) if option.name == name)
+
+
+def _check(owner: str, option: Field[Any], value: Any) -> None:
+    whole = isinstance(option.default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        wanted = "an int" if whole else "a number of seconds"
+        raise TypeError(f"option {option.name} of {owner} must be {wanted}, not {value!r}")
+    lowest, highest = option.metadata["range"]
+    if not lowest <= value <= highest:
+        unit = option.metadata["unit"]
+        raise ValueError(
+            f"option {option.name} of {owner} must be from {lowest} to {highest}{unit}, not {value!r}"
+        )

@@ -1,0 +1,51 @@
+//! What users may set, from a dict of names to the structs of the core.
+//!
+//! Names, types and ranges are checked in `pygase.options`; here a value that cannot be used is an error all the same.
+
+use std::time::Duration;
+
+use pyo3::{exceptions::PyTypeError, prelude::*, types::PyDict};
+
+use crate::{connection::Config, endpoint::ServerConfig};
+
+/// What a server may be told.
+pub(super) fn server_config(options: Option<&Bound<'_, PyDict>>) -> PyResult<ServerConfig> {
+    let mut config = ServerConfig::default();
+    for (name, value) in options.into_iter().flatten() {
+        match &*name.extract::<String>()? {
+            "max_connections" => config.max_connections = value.extract()?,
+            "idle_removal" => config.idle_removal = seconds(&value)?,
+            name => set(&mut config.connection, name, &value)?,
+        }
+    }
+    Ok(config)
+}
+
+/// Changes what `options` has of a connection.
+pub(super) fn configure(config: &mut Config, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    for (name, value) in options.into_iter().flatten() {
+        set(config, &name.extract::<String>()?, &value)?;
+    }
+    Ok(())
+}
+
+fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    match name {
+        "connection_timeout" => config.timeout = seconds(value)?,
+        "package_timeout" => config.package_timeout = seconds(value)?,
+        "interval_good" => config.interval_good = seconds(value)?,
+        "interval_bad" => config.interval_bad = seconds(value)?,
+        "latency_threshold" => config.latency_threshold = value.extract()?,
+        "min_throttle_time" => config.min_throttle_time = value.extract()?,
+        "max_throttle_time" => config.max_throttle_time = value.extract()?,
+        "max_waiting_events" => config.max_waiting_events = value.extract()?,
+        "max_waiting_bytes" => config.max_waiting_bytes = value.extract()?,
+        _ => return Err(PyTypeError::new_err(format!("there is no option {name:?}"))),
+    }
+    Ok(())
+}
+
+fn seconds(value: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    let seconds = value.extract()?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| PyTypeError::new_err(error.to_string()))
+}

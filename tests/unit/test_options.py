@@ -1,0 +1,133 @@
+"""Settings of clients and servers: one home, checked by name, type and range, and in force in the core."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import time
+
+import pytest
+
+import pygase
+from pygase import ClientOptions, ServerOptions
+from pygase.options import ClientSettings, ServerSettings
+
+OWNERS = {
+    "Client": lambda **settings: pygase.Client(**settings),
+    "Server": lambda **settings: pygase.Server(pygase.GameStateStore(), **settings),
+    "Backend": lambda **settings: pygase.Backend(pygase.GameState(), lambda game_state, dt: {}, **settings),
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+class TestMistakes:
+    def test_wrong_name(self, owner):
+        with pytest.raises(
+            TypeError, match=r"has no option 'conection_timeout'; did you mean 'connection_timeout'"
+        ):
+            OWNERS[owner](conection_timeout=1.0)
+
+    @pytest.mark.parametrize("value", ["1", None, True, [1.0]])
+    def test_wrong_type(self, owner, value):
+        with pytest.raises(
+            TypeError, match=r"option connection_timeout of .*Options must be a number of seconds"
+        ):
+            OWNERS[owner](connection_timeout=value)
+
+    @pytest.mark.parametrize("value", [0, -1.0, 3600.1, float("nan"), float("inf")])
+    def test_out_of_range(self, owner, value):
+        with pytest.raises(ValueError, match=r"connection_timeout of .* from 0.1 to 3600.0 seconds, not "):
+            OWNERS[owner](connection_timeout=value)
+
+    def test_counts_are_whole(self, owner):
+        with pytest.raises(TypeError, match=r"max_waiting_events of .* must be an int, not 1.5"):
+            OWNERS[owner](max_waiting_events=1.5)
+
+    def test_two_that_contradict(self, owner):
+        with pytest.raises(ValueError, match=r"interval_good is 0.2 and interval_bad is 0.05"):
+            OWNERS[owner](interval_good=0.2)
+
+    def test_wrong_object(self, owner):
+        with pytest.raises(TypeError, match=r"options must be .*Options, not dict"):
+            OWNERS[owner](options={})
+
+    def test_both_ways(self, owner):
+        made = OWNERS[owner](connection_timeout=2, interval_bad=0.1)
+        options = made.server.options if owner == "Backend" else made.options
+        assert (options.connection_timeout, options.interval_bad) == (2, 0.1)
+        again = OWNERS[owner](options=options, interval_bad=0.2)
+        options = again.server.options if owner == "Backend" else again.options
+        assert (options.connection_timeout, options.interval_bad) == (2, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(ClientOptions, ClientSettings), (ServerOptions, ServerSettings)]
+)
+def test_every_option_has_a_type_and_a_line(kind, settings):
+    names = [field.name for field in dataclasses.fields(kind)]
+    assert list(settings.__annotations__) == names or set(settings.__annotations__) == set(names)
+    for name in names:
+        assert f"{name}: " in inspect.getdoc(kind)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        kind().connection_timeout = 1.0
+
+
+def test_methods_have_none():
+    for method in (pygase.Client.connect, pygase.Server.run, pygase.Backend.run):
+        assert not {"options", "settings"} & set(inspect.signature(method).parameters)
+
+
+@pytest.fixture
+def pair(wait_for):
+    """Run a server and a client with options."""
+    running = []
+
+    def start(server=None, client=None):
+        server = pygase.Server(pygase.GameStateStore(pygase.GameState(1, a=1)), **(server or {}))
+        running.append((server, server.run_in_thread()))
+        client = pygase.Client(**(client or {}))
+        running.append((client, client.connect_in_thread(server.port)))
+        client.wait_until(lambda state: state.time_order > 0, timeout=10)
+        return server, client
+
+    yield start
+    for runner, thread in running[::-1]:
+        runner.disconnect() if isinstance(runner, pygase.Client) else runner.shutdown()
+        thread.join(10)
+
+
+def test_intervals_are_in_force(pair):
+    server, client = pair({"interval_good": 0.1, "interval_bad": 0.1}, {"interval_good": 0.005})
+    (connection,) = server.connections.values()
+    before, began = (connection.stats(), client.connection.stats()), time.monotonic()
+    time.sleep(1.0)
+    took = time.monotonic() - began
+    sent = connection.stats()["sent"] - before[0]["sent"]
+    assert 5 <= sent <= 10 * took + 2
+    assert client.connection.stats()["sent"] - before[1]["sent"] > 100
+
+
+def test_timeouts_are_in_force(pair, wait_for):
+    server, client = pair({"connection_timeout": 0.3, "idle_removal": 1.0})
+    client.disconnect()
+    (connection,) = server.connections.values()
+    wait_for(lambda: connection.status == 0, timeout=2.0)
+    wait_for(lambda: not server.connections, timeout=5.0)
+
+
+def test_there_are_no_more_clients_than_allowed(pair, wait_for):
+    server, _ = pair({"max_connections": 1})
+    second = pygase.Client()
+    second.start(server.port)
+    wait_for(lambda: server._session._udp.stats()["over_limit"])
+    assert len(server.connections) == 1
+    second.disconnect()
+
+
+def test_queues_are_as_short_as_said(pair):
+    _, client = pair(client={"max_waiting_events": 3})
+    refused = []
+    for _ in range(100):
+        client.dispatch_event("A", retries=0)
+    refused = client.connection.stats()["queue_full"]
+    assert refused >= 90
