@@ -46,3 +46,47 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// Itself, with what `otherwise` says wherever it is as by default.
+    #[must_use]
+    pub fn or(self, otherwise: Self) -> Self {
+        fn pick<T: PartialEq>(value: T, default: &T, otherwise: T) -> T {
+            if value == *default { otherwise } else { value }
+        }
+        let default = Self::default();
+        Self {
+            timeout: pick(self.timeout, &default.timeout, otherwise.timeout),
+            package_timeout: pick(self.package_timeout, &default.package_timeout, otherwise.package_timeout),
+            interval_good: pick(self.interval_good, &default.interval_good, otherwise.interval_good),
+            interval_bad: pick(self.interval_bad, &default.interval_bad, otherwise.interval_bad),
+            latency_threshold: pick(
+                self.latency_threshold,
+                &default.latency_threshold,
+                otherwise.latency_threshold,
+            ),
+            min_throttle_time: pick(
+                self.min_throttle_time,
+                &default.min_throttle_time,
+                otherwise.min_throttle_time,
+            ),
+            max_throttle_time: pick(
+                self.max_throttle_time,
+                &default.max_throttle_time,
+                otherwise.max_throttle_time,
+            ),
+            package_size: pick(self.package_size, &default.package_size, otherwise.package_size),
+            max_datagram: pick(self.max_datagram, &default.max_datagram, otherwise.max_datagram),
+            max_waiting_events: pick(
+                self.max_waiting_events,
+                &default.max_waiting_events,
+                otherwise.max_waiting_events,
+            ),
+            max_waiting_bytes: pick(
+                self.max_waiting_bytes,
+                &default.max_waiting_bytes,
+                otherwise.max_waiting_bytes,
+            ),
+        }
+    }
+}

@@ -57,7 +57,9 @@ impl PyUdpServer {
         let config = server_config(options)?;
         let remembered = peers(resume)?;
         for peer in &remembered {
-            peer.lock().connection_mut().config = config.connection;
+            let mut connection = peer.lock();
+            let by_class = connection.connection().config;
+            connection.connection_mut().configure(config.connection.or(by_class));
         }
         let (store, inbox) = (Arc::clone(&store.store), Arc::clone(&inbox.inbox));
         let server = py.detach(|| UdpServer::start(hostname, port, config, store, inbox, remembered))?;

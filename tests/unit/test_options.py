@@ -131,3 +131,24 @@ def test_queues_are_as_short_as_said(pair):
         client.dispatch_event("A", retries=0)
     refused = client.connection.stats()["queue_full"]
     assert refused >= 90
+
+
+def test_options_win_over_class_attributes(pair, monkeypatch):
+    monkeypatch.setattr(pygase.connection.Connection, "_package_intervals", {"good": 0.2, "bad": 0.3})
+    server, client = pair({"interval_good": 0.03}, {"interval_good": 0.04})
+    (connection,) = server.connections.values()
+    assert connection._package_interval == pytest.approx(0.03)
+    assert client.connection._package_interval == pytest.approx(0.04)
+    for each in (connection, client.connection):
+        each.latency = 1.0
+        poll_bad(each)
+        assert each._package_interval == pytest.approx(0.3)
+
+
+def poll_bad(connection):
+    """Wait until a connection has noticed its latency."""
+    deadline = time.monotonic() + 5
+    while connection.quality == "good":
+        connection.latency = 1.0
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
