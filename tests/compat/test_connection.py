@@ -36,6 +36,14 @@ def test_constants():
     assert issubclass(DuplicateSequenceError, ConnectionError)
 
 
+def test_repr(is_original):
+    things = [header(), Package(header()), Event("a"), GameState(x=1), GameStateUpdate(1)]
+    for thing in things:
+        assert repr(thing).startswith("<pygase.") == is_original
+    for thing in (Connection(None, None), UniversalEventHandler(), pygase.Client()):
+        assert repr(thing).startswith("<pygase.")
+
+
 class TestStatus:
     def test_get(self):
         names = ["Disconnected", "Connected", "Connecting"]

@@ -105,6 +105,7 @@ TESTS = {
     ],
     "`wait_until(..., timeout=0)`": ["tests/compat/test_waiting.py::test_a_condition_is_looked_at_once"],
     "`LockedRessource`, `.ressource`": ["tests/compat/test_utils.py::test_both_spellings"],
+    "`repr` of headers, packages, events, states and updates": ["tests/compat/test_connection.py::test_repr"],
     "stepping a connection: what got lost": ["tests/compat/test_steps.py::test_lost_while_nothing_comes"],
     "stepping a connection: a package more than 32 behind": [
         "tests/compat/test_steps.py::test_too_old_to_tell"
