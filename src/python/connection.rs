@@ -31,7 +31,7 @@ use crate::{
     connection::{CallbackId, Config, DispatchError, Status},
     endpoint::{MAX_PLAIN_EVENT, Peer, largest_event},
     net::clock,
-    wire::Sqn,
+    wire::{Sqn, WireError, msgpack},
 };
 
 /// The machine behind a connection object.
@@ -295,8 +295,8 @@ impl PyConnection {
     /// Send an event with the next package that has room for it.
     ///
     /// `event` is anything with `to_bytes()`; of the two callbacks exactly one is called, when the package
-    /// that carried the event was acknowledged or was not within the package timeout. OverflowError if no
-    /// package could carry the event.
+    /// that carried the event was acknowledged or was not within the package timeout. TypeError for what is
+    /// no event; OverflowError if no package could carry it.
     #[pyo3(signature = (event, ack_callback=None, timeout_callback=None))]
     fn dispatch_event(
         &self,
@@ -305,7 +305,13 @@ impl PyConnection {
         timeout_callback: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let py = event.py();
-        let bytes: Arc<[u8]> = event.call_method0("to_bytes")?.extract::<&[u8]>()?.into();
+        let bytes = event.call_method0("to_bytes")?;
+        let bytes = bytes.extract::<&[u8]>()?;
+        if let Err(WireError::NotAnEvent(_)) = msgpack::check_event(bytes) {
+            let text = format!("dispatch_event takes an Event, not {}", event.get_type().name()?);
+            return Err(PyTypeError::new_err(text));
+        }
+        let bytes: Arc<[u8]> = bytes.into();
         let mut callback = None;
         if let Some(callbacks) =
             self.callbacks(py).filter(|_| ack_callback.is_some() || timeout_callback.is_some())

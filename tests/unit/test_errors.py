@@ -162,6 +162,11 @@ class TestValues:
         with pytest.raises(TypeError, match=r"players"):
             pygase.GameStateStore(pygase.GameState(1, players={1: {2}}))
 
+    def test_what_is_no_event(self, live):
+        _, client = live
+        with pytest.raises(TypeError, match="takes an Event, not Five"):
+            client.connection.dispatch_event(type("Five", (), {"to_bytes": lambda self: b"\x05"})())
+
     def test_float_too_large(self, live):
         _, client = live
         with pytest.raises(OverflowError):
