@@ -8,6 +8,7 @@ released PyGaSe 0.3.1 it passes as well: where the two differ on purpose, a test
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 import threading
 import time
@@ -17,6 +18,10 @@ import pytest
 
 import pygase
 import pygase.connection
+
+# Where the tests run in the background, Ctrl-C is ignored, and so it would be by the processes they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ORIGINAL = importlib.util.find_spec("pygase._core") is None
 DEADLINE = 10.0
