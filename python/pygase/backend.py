@@ -249,10 +249,12 @@ class GameStateMachine:
 
     Attributes:
         game_time: Seconds that the game has been running.
+        events_dropped: Events that found no room because too many waited for the game loop.
     """
 
     def __init__(self, game_state_store: Any) -> None:
         self.game_time = 0.0
+        self.events_dropped = 0
         self._game_state_store = game_state_store
         self._universal_event_handler = UniversalEventHandler()
         self._event_queue: deque[Event] = deque()
@@ -286,6 +288,7 @@ class GameStateMachine:
         if len(self._event_queue) < EVENT_LIMIT:
             self._event_queue.append(event)
         else:
+            self.events_dropped += 1
             self._errors.once("too many events wait for the game loop; some are dropped")
 
     def register_event_handler(self, event_type: str, event_handler_function: EventHandler) -> None:

@@ -314,6 +314,7 @@ def test_waiting_events_are_bounded(monkeypatch, caplog):
     for _ in range(5):
         machine._push_event(Event("A"))
     assert len(machine._event_queue) == 2
+    assert machine.events_dropped == 3
     assert len(caplog.records) == 1
 
 
