@@ -180,7 +180,8 @@ class Server:
             event_type: The type its handlers are registered for.
             *args: Positional arguments for the handlers.
             target_client: The address of a client, or 'all'.
-            retries: How often to send it again to a client that did not get it; it may arrive twice then.
+            retries: How often to send it again to a client that did not get it. A client that is pygase-rs
+                handles it once all the same; one of PyGaSe 0.3.1 may handle it twice.
             ack_callback: Function or coroutine function that gets the `ServerConnection` when the event has
                 arrived.
             **kwargs: Keyword arguments for the handlers.

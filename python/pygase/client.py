@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pygase._dual import check_port, dual, run_in_thread
 from pygase._polling import PolledSession
 from pygase._snapshots import Path, Snapshots, check_delay, keys_of
-from pygase.connection import ClientConnection, ClientSession
+from pygase.connection import ClientConnection, ClientSession, Connection
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState
 from pygase.options import ClientOptions, ClientSettings, Unpack, make_options
@@ -285,7 +285,8 @@ class Client:
         Args:
             event_type: The type its handlers are registered for.
             *args: Positional arguments for the handlers.
-            retries: How often to send it again when it gets lost; it may arrive twice then.
+            retries: How often to send it again when it gets lost. A server that is pygase-rs handles it once all
+                the same; one of PyGaSe 0.3.1 may handle it twice.
             ack_callback: Function or coroutine function without arguments, called when the event has arrived.
             **kwargs: Keyword arguments for the handlers.
 
@@ -352,11 +353,16 @@ def send(connection: Any, event: Event, retries: int, ack_callback: Callable[[],
     """Send an event over a connection, and again when it gets lost.
 
     Args:
-        connection: Object with `dispatch_event`.
+        connection: A connection, or an object with `dispatch_event`.
         event: The event.
         retries: How often to send it again.
         ack_callback: Called when the event has arrived.
     """
-    retry = (lambda: send(connection, event, retries - 1, ack_callback)) if retries > 0 else None
-    connection.dispatch_event(event, ack_callback, retry)
+    dispatch = connection.dispatch_event
+    if isinstance(connection, Connection) and dispatch == Connection.dispatch_event.__get__(connection):
+        # The core keeps sending it, whatever Python is busy with, and lets a peer that knows how handle it once.
+        connection._dispatch_retried(event, ack_callback, retries)
+    else:
+        retry = (lambda: send(connection, event, retries - 1, ack_callback)) if retries > 0 else None
+        dispatch(event, ack_callback, retry)
     logger.debug("event %s goes to %s", event.type, getattr(connection, "remote_address", connection))

@@ -48,6 +48,7 @@ class ConnectionOptions:
     max_throttle_time: float = _seconds(60.0, 0.01, 3600.0)
     max_waiting_events: int = _count(1024, 1, 1_000_000)
     max_waiting_bytes: int = _count(262_144, 2048, 1 << 30, " bytes")
+    ordered_events: bool = False
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -80,6 +81,8 @@ class ClientOptions(ConnectionOptions):
         max_throttle_time: Longest such time; 0.01 to 3600.
         max_waiting_events: How many events may wait, each way; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait, each way; 2048 to 1073741824.
+        ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in which
+            they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
 
     Raises:
         TypeError: There is no such option, or the value has the wrong type.
@@ -111,6 +114,8 @@ class ServerOptions(ConnectionOptions):
         max_throttle_time: Longest such time; 0.01 to 3600.
         max_waiting_events: How many events may wait for each client, each way; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait for each client, each way; 2048 to 1073741824.
+        ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in which
+            they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
         max_connections: How many clients there may be at once; 1 to 1000000.
         idle_removal: A client from which nothing has come for this long is forgotten; 1 to 86400.
 
@@ -141,6 +146,7 @@ class ClientSettings(TypedDict, total=False):
     max_throttle_time: float
     max_waiting_events: int
     max_waiting_bytes: int
+    ordered_events: bool
 
 
 class ServerSettings(ClientSettings, total=False):
@@ -183,6 +189,10 @@ def _default(options: ConnectionOptions, name: str) -> Any:
 
 
 def _check(owner: str, option: Field[Any], value: Any) -> None:
+    if isinstance(option.default, bool):
+        if not isinstance(value, bool):
+            raise TypeError(f"option {option.name} of {owner} must be True or False, not {value!r}")
+        return
     whole = isinstance(option.default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         wanted = "an int" if whole else "a number of seconds"

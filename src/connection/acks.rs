@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::CallbackId;
+use super::{CallbackId, events::Outgoing};
 use crate::wire::{Header, Sqn};
 
 /// How many numbers before the newest one a package can speak of.
@@ -91,8 +91,22 @@ pub struct SentPackage {
     pub at: Duration,
     /// Whom to tell what became of it.
     pub callbacks: Vec<CallbackId>,
+    /// Events in it that are sent again if it gets lost.
+    pub(super) again: Vec<Outgoing>,
     /// What the sender knows its body by, if it wants to hear that it arrived.
     pub number: Option<u64>,
+}
+
+impl SentPackage {
+    /// A package that nobody asks about.
+    pub(super) fn new(sequence: Sqn, at: Duration) -> Self {
+        Self { sequence, at, callbacks: Vec::new(), again: Vec::new(), number: None }
+    }
+
+    /// Whom to tell what became of its events.
+    pub(super) fn into_callbacks(self) -> impl Iterator<Item = CallbackId> {
+        self.callbacks.into_iter().chain(self.again.into_iter().filter_map(|event| event.callback))
+    }
 }
 
 /// Packages in flight, oldest first.
@@ -194,13 +208,7 @@ mod tests {
     fn who_has_received_nothing_acknowledges_nothing() {
         let mut in_flight = InFlight::default();
         for sequence in [65_534, 65_535] {
-            let package = SentPackage {
-                sequence: Sqn::new(sequence),
-                at: Duration::ZERO,
-                callbacks: Vec::new(),
-                number: None,
-            };
-            in_flight.push(package);
+            in_flight.push(SentPackage::new(Sqn::new(sequence), Duration::ZERO));
         }
         in_flight.acknowledge(header(0, u32::MAX), |package| panic!("{package:?}"));
         assert_eq!(in_flight.iter().count(), 2);

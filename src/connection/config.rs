@@ -27,6 +27,9 @@ pub struct Config {
     pub max_waiting_events: usize,
     /// How many bytes of events may wait in each direction.
     pub max_waiting_bytes: usize,
+    /// Whether a peer of ours is to handle events in the order in which they were dispatched, as far as they arrive
+    /// within a tenth of a second of each other.
+    pub ordered_events: bool,
 }
 
 impl Default for Config {
@@ -43,6 +46,7 @@ impl Default for Config {
             max_datagram: crate::wire::limits::MAX_DATAGRAM,
             max_waiting_events: 1024,
             max_waiting_bytes: 256 * 1024,
+            ordered_events: false,
         }
     }
 }
@@ -87,6 +91,7 @@ impl Config {
                 &default.max_waiting_bytes,
                 otherwise.max_waiting_bytes,
             ),
+            ordered_events: pick(self.ordered_events, &default.ordered_events, otherwise.ordered_events),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{CallbackId, Config};
+use crate::wire::EventNumber;
 
 /// Why an event was refused at the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +27,10 @@ pub(super) struct Outgoing {
     /// msgpacked; shared when one event goes to many.
     pub(super) event: Arc<[u8]>,
     pub(super) callback: Option<CallbackId>,
+    /// Under which it travels to a peer that looks at it.
+    pub(super) number: Option<EventNumber>,
+    /// How often it is sent again when it gets lost.
+    pub(super) retries: u32,
 }
 
 /// Events that wait for a package, bounded in number and bytes.
@@ -47,9 +52,20 @@ impl OutgoingEvents {
         room
     }
 
-    /// Takes out the first event if `accept` takes its bytes.
-    pub(super) fn pop_if(&mut self, accept: impl FnOnce(&[u8]) -> bool) -> Option<Outgoing> {
-        if !accept(&self.queue.front()?.event) {
+    /// Puts an event that was lost before those that wait; gives it back if there is no room.
+    pub(super) fn put_back(&mut self, config: &Config, outgoing: Outgoing) -> Result<(), Outgoing> {
+        let bytes = self.bytes + outgoing.event.len();
+        if self.queue.len() >= config.max_waiting_events || bytes > config.max_waiting_bytes {
+            return Err(outgoing);
+        }
+        self.bytes = bytes;
+        self.queue.push_front(outgoing);
+        Ok(())
+    }
+
+    /// Takes out the first event if `accept` takes it.
+    pub(super) fn pop_if(&mut self, accept: impl FnOnce(&Outgoing) -> bool) -> Option<Outgoing> {
+        if !accept(self.queue.front()?) {
             return None;
         }
         let outgoing = self.queue.pop_front()?;
@@ -57,8 +73,23 @@ impl OutgoingEvents {
         Some(outgoing)
     }
 
-    pub(super) fn front_size(&self) -> Option<usize> {
-        self.queue.front().map(|outgoing| outgoing.event.len())
+    pub(super) fn front(&self) -> Option<&Outgoing> {
+        self.queue.front()
+    }
+
+    /// Takes out those that are not to be sent again when they get lost; gives their callbacks.
+    pub(super) fn drain_unretried(&mut self) -> Vec<CallbackId> {
+        let mut callbacks = Vec::new();
+        let bytes = &mut self.bytes;
+        self.queue.retain(|outgoing| {
+            let stays = outgoing.retries > 0;
+            if !stays {
+                *bytes -= outgoing.event.len();
+                callbacks.extend(outgoing.callback);
+            }
+            stays
+        });
+        callbacks
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Outgoing> + '_ {

@@ -5,6 +5,7 @@
 //! events (a time order, a state update) is the business of `endpoint`.
 
 mod acks;
+mod arrivals;
 mod config;
 mod congestion;
 mod events;
@@ -21,7 +22,8 @@ pub use congestion::{Congestion, Quality};
 pub use events::DispatchError;
 pub use stats::Stats;
 
-use crate::wire::{Body, Header, Package, PackageWriter, Sqn, WireError};
+use crate::wire::{Body, EventNumber, Header, Package, PackageWriter, Sqn, WireError};
+use arrivals::{NumberedArrivals, Taken};
 use events::{IncomingBudget, Outgoing, OutgoingEvents};
 
 /// Whom to tell what became of an event. Given out by whoever dispatches it.
@@ -117,6 +119,12 @@ pub struct Connection {
     outgoing: OutgoingEvents,
     incoming: IncomingBudget,
     happened: VecDeque<ConnectionEvent>,
+    /// Whether events to the other side may have numbers: it is one of ours, or may turn out to be.
+    numbers_events: bool,
+    /// Number of the newest event that got one.
+    event_number: u32,
+    /// Since the first numbered event came.
+    arrivals: Option<Box<NumberedArrivals>>,
     arrived: Vec<u64>,
     last_heard: Option<Duration>,
     next_congestion_step: Duration,
@@ -144,6 +152,9 @@ impl Connection {
             outgoing: OutgoingEvents::default(),
             incoming: IncomingBudget::default(),
             happened: VecDeque::new(),
+            numbers_events: false,
+            event_number: 0,
+            arrivals: None,
             arrived: Vec::new(),
             last_heard: None,
             next_congestion_step: Duration::ZERO,
@@ -159,14 +170,45 @@ impl Connection {
         callback: Option<CallbackId>,
         limit: usize,
     ) -> Result<(), DispatchError> {
+        self.dispatch_retried(event, callback, 0, limit)
+    }
+
+    /// [`Self::dispatch`] of an event that is sent again up to `retries` times when it gets lost. A peer of ours
+    /// hands it on once all the same.
+    pub fn dispatch_retried(
+        &mut self,
+        event: Arc<[u8]>,
+        callback: Option<CallbackId>,
+        retries: u32,
+        limit: usize,
+    ) -> Result<(), DispatchError> {
         if event.len() > limit {
             return Err(DispatchError::TooLarge { size: event.len(), limit });
         }
-        if !self.outgoing.push(&self.config, Outgoing { event, callback }) {
+        let in_order = self.config.ordered_events;
+        let has_room = event.len() + EventNumber::MAX_SIZE <= limit && EventNumber::fits(&event);
+        let next = self.event_number.wrapping_add(1);
+        let number =
+            ((retries > 0 || in_order) && has_room).then_some(EventNumber { number: next, in_order });
+        if self.outgoing.push(&self.config, Outgoing { event, callback, number, retries }) {
+            self.event_number = number.map_or(self.event_number, |number| number.number);
+        } else {
             self.stats.queue_full += 1;
             self.happened.extend(callback.map(ConnectionEvent::TimedOut));
         }
         Ok(())
+    }
+
+    /// Says whether events to the other side may have numbers.
+    pub(crate) fn number_events(&mut self, may: bool) {
+        self.numbers_events = may;
+    }
+
+    /// Lets the numbers of events begin after `base`, unless they have begun.
+    pub(crate) fn number_events_from(&mut self, base: u32) {
+        if self.event_number == 0 {
+            self.event_number = base;
+        }
     }
 
     /// Takes in a checked package: acknowledgements, then its events, unless its number was seen before,
@@ -193,8 +235,7 @@ impl Connection {
         let arrival = self.received.receive(package.header.sequence);
         self.stats.received += 1;
         for event in package.events() {
-            self.stats.events_received += 1;
-            self.happened.push_back(ConnectionEvent::Event(event.into()));
+            self.take_in(now, event.into());
         }
         if arrival == Arrival::Newest { Receipt::Newest } else { Receipt::Older }
     }
@@ -241,16 +282,24 @@ impl Connection {
         start: usize,
     ) {
         let mut writer = PackageWriter::reopen(out, start);
-        let mut callbacks = Vec::new();
+        let mut package = SentPackage::new(sequence, now);
+        let numbers_events = self.numbers_events;
         for _ in 0..max_events {
-            let Some(next) = self.outgoing.pop_if(|event| writer.push_event(event, limit)) else { break };
+            let next = self.outgoing.pop_if(|next| match next.number {
+                Some(number) if numbers_events => writer.push_numbered(&next.event, number, limit),
+                _ => writer.push_event(&next.event, limit),
+            });
+            let Some(next) = next else { break };
             self.stats.events_sent += 1;
-            callbacks.extend(next.callback);
+            match next.retries.checked_sub(1) {
+                Some(retries) => package.again.push(Outgoing { retries, ..next }),
+                None => package.callbacks.extend(next.callback),
+            }
         }
         self.stats.sent += 1;
         self.stats.bytes_sent += writer.size() as u64;
         self.local_sequence = sequence;
-        self.in_flight.push(SentPackage { sequence, at: now, callbacks, number: None });
+        self.in_flight.push(package);
     }
 
     /// Names the body of the package sent last, to hear of it from [`Self::take_arrived`].
@@ -265,7 +314,9 @@ impl Connection {
 
     /// Size in bytes of the first event that waits to be sent.
     pub fn next_event_size(&self) -> Option<usize> {
-        self.outgoing.front_size()
+        let next = self.outgoing.front()?;
+        let number = next.number.filter(|_| self.numbers_events);
+        Some(next.event.len() + number.map_or(0, EventNumber::size))
     }
 
     /// What became due by `now`: lost packages, the connection timeout, the congestion state.
@@ -281,13 +332,18 @@ impl Connection {
         }
     }
 
-    /// What is lost by `now`: packages, and the other side when it was silent for too long.
+    /// What is lost by `now`: packages, and the other side when it was silent for too long. Events that waited in
+    /// vain for those before them are handed on.
     pub fn expire(&mut self, now: Duration) {
         if let Some(before) = now.checked_sub(self.config.package_timeout) {
-            while let Some(package) = self.in_flight.pop_sent_until(before) {
-                self.stats.lost += 1;
-                self.happened.extend(package.callbacks.into_iter().map(ConnectionEvent::TimedOut));
-            }
+            let lost: Vec<_> = std::iter::from_fn(|| self.in_flight.pop_sent_until(before)).collect();
+            self.stats.lost += lost.len() as u64;
+            self.lose(lost);
+        }
+        if let Some(arrivals) = &mut self.arrivals {
+            let mut ready = Vec::new();
+            arrivals.expire(now, &mut ready);
+            self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
         }
         if self.status == Status::Connected && self.silence(now) > self.config.timeout {
             self.set_status(Status::Disconnected);
@@ -297,7 +353,8 @@ impl Connection {
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Duration {
         let lost = self.in_flight.oldest().map(|at| at + self.config.package_timeout);
-        lost.unwrap_or(Duration::MAX).min(self.next_congestion_step)
+        let held = self.arrivals.as_ref().and_then(|arrivals| arrivals.due());
+        lost.into_iter().chain(held).fold(self.next_congestion_step, Duration::min)
     }
 
     /// Time between packages now: by quality, and slower to a peer that has gone silent.
@@ -346,10 +403,10 @@ impl Connection {
         self.last_heard.map_or(Duration::ZERO, |heard| now.saturating_sub(heard))
     }
 
-    /// Forgets numbers, acknowledgements and round trip time, as for a peer never spoken to. What waits
-    /// to be sent still waits; what was in flight has timed out.
+    /// Forgets numbers of packages, acknowledgements and round trip time, as for a peer never spoken to. What waits
+    /// to be sent still waits; what was in flight is lost.
     pub fn restart(&mut self, now: Duration) {
-        self.fail_in_flight();
+        self.lose_in_flight();
         self.local_sequence = Sqn::ZERO;
         self.received = ReceiveWindow::default();
         self.latency = 0.0;
@@ -362,8 +419,7 @@ impl Connection {
         self.last_heard = Some(now);
         for event in events {
             if self.incoming.admit(&self.config, std::iter::once(event.len())) {
-                self.stats.events_received += 1;
-                self.happened.push_back(ConnectionEvent::Event(event));
+                self.take_in(now, event);
             } else {
                 self.stats.queue_full += 1;
             }
@@ -372,9 +428,24 @@ impl Connection {
 
     /// Gives up every event in flight or waiting: each callback hears of a timeout.
     pub fn abandon_events(&mut self) {
-        self.fail_in_flight();
-        self.happened
-            .extend(self.outgoing.drain().filter_map(|out| out.callback).map(ConnectionEvent::TimedOut));
+        let in_flight = self.in_flight.drain().flat_map(SentPackage::into_callbacks);
+        let waiting = self.outgoing.drain().filter_map(|out| out.callback);
+        self.happened.extend(in_flight.chain(waiting).map(ConnectionEvent::TimedOut));
+    }
+
+    /// Gives up events in flight or waiting that are not to be sent again; the others wait.
+    pub fn abandon_unretried(&mut self) {
+        self.lose_in_flight();
+        self.happened.extend(self.outgoing.drain_unretried().into_iter().map(ConnectionEvent::TimedOut));
+    }
+
+    /// Forgets which numbered events came, as for a peer never spoken to; what waits for others is handed on.
+    pub(crate) fn forget_arrivals(&mut self) {
+        if let Some(mut arrivals) = self.arrivals.take() {
+            let mut ready = Vec::new();
+            arrivals.give_up_waiting(&mut ready);
+            self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
+        }
     }
 
     /// Acknowledgement fields of the next header.
@@ -395,14 +466,48 @@ impl Connection {
             *latency = smoothed(*latency, round_trip.as_secs_f64());
             stats.acknowledged += 1;
             arrived.extend(package.number);
-            happened.extend(package.callbacks.into_iter().map(ConnectionEvent::Acknowledged));
+            happened.extend(package.into_callbacks().map(ConnectionEvent::Acknowledged));
         });
     }
 
-    fn fail_in_flight(&mut self) {
-        for package in self.in_flight.drain() {
-            self.happened.extend(package.callbacks.into_iter().map(ConnectionEvent::TimedOut));
+    /// Takes in an event for which there is room.
+    fn take_in(&mut self, now: Duration, event: Box<[u8]>) {
+        self.stats.events_received += 1;
+        let Some(number) = EventNumber::of(&event) else {
+            self.happened.push_back(ConnectionEvent::Event(event));
+            return;
+        };
+        let (size, mut ready) = (event.len(), Vec::new());
+        let arrivals = self.arrivals.get_or_insert_with(|| Box::new(NumberedArrivals::new(number.number)));
+        match arrivals.take(now, number, event, &mut ready) {
+            Taken::Yes => {}
+            Taken::OutOfOrder => self.stats.events_out_of_order += 1,
+            Taken::Repeated => {
+                self.stats.events_repeated += 1;
+                self.incoming.release(size);
+            }
         }
+        self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
+    }
+
+    /// Has what was in lost packages sent again before anything else, or tells that it is lost.
+    fn lose(&mut self, packages: Vec<SentPackage>) {
+        let mut again = Vec::new();
+        for package in packages {
+            self.happened.extend(package.callbacks.into_iter().map(ConnectionEvent::TimedOut));
+            again.extend(package.again);
+        }
+        for event in again.into_iter().rev() {
+            if let Err(event) = self.outgoing.put_back(&self.config, event) {
+                self.stats.queue_full += 1;
+                self.happened.extend(event.callback.map(ConnectionEvent::TimedOut));
+            }
+        }
+    }
+
+    fn lose_in_flight(&mut self) {
+        let packages = self.in_flight.drain().collect();
+        self.lose(packages);
     }
 }
 

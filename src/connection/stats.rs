@@ -27,8 +27,12 @@ pub struct Stats {
     pub queue_full: u64,
     /// Events received.
     pub events_received: u64,
-    /// Events sent.
+    /// Events sent, each time they were.
     pub events_sent: u64,
+    /// Events dropped because they had come before, in another package.
+    pub events_repeated: u64,
+    /// Events handed on after some that were dispatched later, because they came too late to be waited for.
+    pub events_out_of_order: u64,
 }
 
 impl Stats {

@@ -61,8 +61,8 @@ impl Connection {
 
     /// Claims that a package was sent at `at`, or that one in flight was sent then.
     pub fn claim_sent(&mut self, sequence: Sqn, at: Duration) {
-        let callbacks = self.in_flight.forget(sequence).map(|package| package.callbacks).unwrap_or_default();
-        self.in_flight.push(SentPackage { sequence, at, callbacks, number: None });
+        let package = self.in_flight.forget(sequence).unwrap_or_else(|| SentPackage::new(sequence, at));
+        self.in_flight.push(SentPackage { at, number: None, ..package });
     }
 
     /// Forgets a package in flight, and with it what becomes of its events.

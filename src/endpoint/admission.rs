@@ -93,6 +93,8 @@ pub(super) struct Proven {
     pub(super) hello: bool,
     /// It held a session with an earlier server, and could not say whether it is one of ours.
     pub(super) returning: bool,
+    /// Before the number of the first event to it.
+    pub(super) event_base: u32,
     /// Events that came before the proof.
     pub(super) held: Vec<Box<[u8]>>,
 }
@@ -147,7 +149,9 @@ impl Admission {
         if stranger.was_sent(ack) {
             let stranger = slot.take()?;
             self.held_in_all -= stranger.held_bytes;
+            self.drawn += 1;
             return Some(Proven {
+                event_base: (self.hash(from, self.drawn) as u32) << 16,
                 local_sequence: stranger.last,
                 window: stranger.window,
                 hello: stranger.hello,

@@ -147,6 +147,8 @@ impl ClientConnection {
     /// Begins to send; the first package is due at once.
     pub fn connect(&mut self, now: Duration) {
         self.connection.restart(now);
+        self.connection.forget_arrivals();
+        self.connection.number_events(true);
         self.last_header = Header::default();
         self.resync();
         self.connection.set_status(Status::Connecting);
@@ -173,8 +175,18 @@ impl ClientConnection {
 
     /// Queues a msgpacked event of at most [`MAX_CLIENT_EVENT`] bytes.
     pub fn dispatch(&mut self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
+        self.dispatch_retried(event, callback, 0)
+    }
+
+    /// [`Self::dispatch`] of an event that is sent again up to `retries` times when it gets lost.
+    pub fn dispatch_retried(
+        &mut self,
+        event: Arc<[u8]>,
+        callback: Option<CallbackId>,
+        retries: u32,
+    ) -> Result<(), DispatchError> {
         let largest = largest_event(&self.connection.config, MAX_CLIENT_EVENT);
-        self.connection.dispatch(event, callback, largest)?;
+        self.connection.dispatch_retried(event, callback, retries, largest)?;
         if self.phase == Phase::Closed {
             self.connection.abandon_events();
         }
@@ -227,6 +239,7 @@ impl ClientConnection {
         if receipt == Receipt::Dropped {
             return;
         }
+        self.connection.number_events(self.server_is_ours);
         if leap > 0 {
             self.last_header = if says_hello { Header::default() } else { package.header };
         }
@@ -275,7 +288,7 @@ impl ClientConnection {
         let was = self.connection.status();
         self.connection.handle_timeout(now);
         if was == Status::Connected && self.connection.status() == Status::Disconnected {
-            self.connection.abandon_events();
+            self.connection.abandon_unretried();
             self.trying_since = now;
         }
         if self.phase == Phase::Running
@@ -334,6 +347,7 @@ impl ClientConnection {
                     self.last_header = Header::default();
                     self.resync();
                     self.server_is_ours = false;
+                    self.connection.number_events(true);
                     self.probes = 0;
                     return false;
                 }

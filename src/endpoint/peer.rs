@@ -70,6 +70,8 @@ pub struct ServerConnection {
     restart_candidate: Option<RestartCandidate>,
     /// When the host asked for a shutdown, and how many packages came since.
     shutdown_asked: Option<(Duration, u32)>,
+    /// No server has it any more, so that nobody will come back to it.
+    ended: bool,
 }
 
 /// A client that seems to have started anew on its old port.
@@ -111,6 +113,7 @@ impl ServerConnection {
             state_gave_way: false,
             restart_candidate: None,
             shutdown_asked: None,
+            ended: false,
         }
     }
 
@@ -133,20 +136,51 @@ impl ServerConnection {
     ///
     /// For a client that has gone, `callback` hears of a timeout at once.
     pub fn dispatch(&mut self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
+        self.dispatch_retried(event, callback, 0)
+    }
+
+    /// [`Self::dispatch`] of an event that is sent again up to `retries` times when it gets lost. To a client of
+    /// ours that has gone, it waits until it comes back or is forgotten.
+    pub fn dispatch_retried(
+        &mut self,
+        event: Arc<[u8]>,
+        callback: Option<CallbackId>,
+        retries: u32,
+    ) -> Result<(), DispatchError> {
         let largest = largest_event(&self.connection.config, MAX_SERVER_EVENT);
-        self.connection.dispatch(event, callback, largest)?;
+        self.connection.dispatch_retried(event, callback, retries, largest)?;
         if self.view.is_some()
             && self.driver == Driver::Server
             && self.connection.status() == Status::Disconnected
         {
-            self.connection.abandon_events();
+            self.lose_client();
         }
         Ok(())
+    }
+
+    /// Gives up what was to be sent to a client that has gone; retried events wait for one of ours.
+    pub(super) fn lose_client(&mut self) {
+        if self.hello && !self.ended {
+            self.connection.abandon_unretried();
+        } else {
+            self.connection.abandon_events();
+        }
+    }
+
+    /// Ends the session for good: every event to the client has timed out.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.connection.set_status(Status::Disconnected);
+        self.connection.forget_arrivals();
+        self.connection.abandon_events();
     }
 
     /// Begins a session with a client that has proven its address and reports `time_order`.
     pub(super) fn begin(&mut self, now: Duration, proven: Proven, time_order: Sqn, store: &Store) {
         self.connection.restart(now);
+        self.connection.forget_arrivals();
+        self.connection.number_events(proven.hello);
+        self.connection.number_events_from(proven.event_base);
         self.begun_at = (self.connection.stats.acknowledged, self.connection.stats.bytes_sent);
         self.connection.local_sequence = proven.local_sequence;
         self.connection.received = proven.window;
@@ -155,6 +189,7 @@ impl ServerConnection {
         self.hello = proven.hello;
         self.restart_candidate = None;
         self.shutdown_asked = None;
+        self.ended = false;
         let kind = if proven.hello { PeerKind::Ours } else { PeerKind::Original };
         let view = View::new(store, kind).starting_from(time_order);
         self.view = Some(if proven.returning { view.returning() } else { view });
@@ -197,6 +232,7 @@ impl ServerConnection {
             window: crate::connection::ReceiveWindow::default(),
             hello: self.restart_candidate.is_some_and(|candidate| candidate.hello),
             returning: true,
+            event_base: 0,
             held: Vec::new(),
         };
         self.begin(now, proven, time_order, store);

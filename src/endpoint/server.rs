@@ -180,8 +180,7 @@ impl ServerEndpoint {
     pub fn close(&mut self) {
         for entry in std::mem::take(&mut self.entries).into_iter().flatten() {
             let mut connection = entry.peer.lock();
-            connection.connection_mut().set_status(Status::Disconnected);
-            connection.connection_mut().abandon_events();
+            connection.end();
             self.announce(&entry.peer, &connection);
         }
         self.by_address.clear();
@@ -311,7 +310,7 @@ impl ServerEndpoint {
         }
         let connected = connection.connection().status() == Status::Connected;
         if was == Status::Connected && !connected {
-            connection.connection_mut().abandon_events();
+            connection.lose_client();
         }
         self.announce(&peer, &connection);
         let start = out.len();
@@ -348,6 +347,11 @@ impl ServerEndpoint {
     }
 
     fn remove(&mut self, key: usize, peer: &Arc<Peer>) {
+        {
+            let mut connection = peer.lock();
+            connection.end();
+            self.announce(peer, &connection);
+        }
         if let Some(slot) = self.entries.get_mut(key) {
             *slot = None;
             self.free.push(key);

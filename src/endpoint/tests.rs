@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+mod events;
 mod returning;
 
 use super::*;

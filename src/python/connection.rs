@@ -90,16 +90,52 @@ impl PyConnection {
         self.callbacks.as_ref().map(|callbacks| callbacks.bind(py))
     }
 
-    fn dispatch(&self, event: Arc<[u8]>, callback: Option<CallbackId>) -> Result<(), DispatchError> {
+    fn dispatch(
+        &self,
+        event: Arc<[u8]>,
+        callback: Option<CallbackId>,
+        retries: u32,
+    ) -> Result<(), DispatchError> {
         match self.core() {
             Core::Plain(connection) => {
                 let mut connection = lock(&connection);
                 let largest = largest_event(&connection.config, MAX_PLAIN_EVENT);
-                connection.dispatch(event, callback, largest)
+                connection.dispatch_retried(event, callback, retries, largest)
             }
-            Core::Client(connection) => lock(&connection).dispatch(event, callback),
-            Core::Server(peer) => peer.lock().dispatch(event, callback),
+            Core::Client(connection) => lock(&connection).dispatch_retried(event, callback, retries),
+            Core::Server(peer) => peer.lock().dispatch_retried(event, callback, retries),
         }
+    }
+
+    fn dispatch_object(
+        &self,
+        event: &Bound<'_, PyAny>,
+        ack_callback: Option<Py<PyAny>>,
+        timeout_callback: Option<Py<PyAny>>,
+        retries: u32,
+    ) -> PyResult<()> {
+        let py = event.py();
+        let bytes = event.call_method0("to_bytes")?;
+        let bytes = bytes.extract::<&[u8]>()?;
+        if let Err(WireError::NotAnEvent(_)) = msgpack::check_event(bytes) {
+            let text = format!("dispatch_event takes an Event, not {}", event.get_type().name()?);
+            return Err(PyTypeError::new_err(text));
+        }
+        let bytes: Arc<[u8]> = bytes.into();
+        let mut callback = None;
+        if let Some(callbacks) =
+            self.callbacks(py).filter(|_| ack_callback.is_some() || timeout_callback.is_some())
+        {
+            let id = self.next_callback.fetch_add(1, Ordering::Relaxed);
+            callbacks.set_item(id, (ack_callback, timeout_callback))?;
+            callback = Some(id);
+        }
+        self.dispatch(bytes, callback, retries).or_else(|error| {
+            if let Some(id) = callback {
+                self.resolve(py, id, true)?;
+            }
+            Err(PyOverflowError::new_err(error.to_string()))
+        })
     }
 
     fn hello(&self) -> bool {
@@ -304,28 +340,19 @@ impl PyConnection {
         ack_callback: Option<Py<PyAny>>,
         timeout_callback: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        let py = event.py();
-        let bytes = event.call_method0("to_bytes")?;
-        let bytes = bytes.extract::<&[u8]>()?;
-        if let Err(WireError::NotAnEvent(_)) = msgpack::check_event(bytes) {
-            let text = format!("dispatch_event takes an Event, not {}", event.get_type().name()?);
-            return Err(PyTypeError::new_err(text));
-        }
-        let bytes: Arc<[u8]> = bytes.into();
-        let mut callback = None;
-        if let Some(callbacks) =
-            self.callbacks(py).filter(|_| ack_callback.is_some() || timeout_callback.is_some())
-        {
-            let id = self.next_callback.fetch_add(1, Ordering::Relaxed);
-            callbacks.set_item(id, (ack_callback, timeout_callback))?;
-            callback = Some(id);
-        }
-        self.dispatch(bytes, callback).or_else(|error| {
-            if let Some(id) = callback {
-                self.resolve(py, id, true)?;
-            }
-            Err(PyOverflowError::new_err(error.to_string()))
-        })
+        self.dispatch_object(event, ack_callback, timeout_callback, 0)
+    }
+
+    /// `dispatch_event` of an event that is sent again up to `retries` times when it gets lost. A peer that is
+    /// pygase-rs handles it once all the same.
+    fn _dispatch_retried(
+        &self,
+        event: &Bound<'_, PyAny>,
+        ack_callback: Option<Py<PyAny>>,
+        retries: i64,
+    ) -> PyResult<()> {
+        let retries = u32::try_from(retries.max(0)).unwrap_or(u32::MAX);
+        self.dispatch_object(event, ack_callback, None, retries)
     }
 
     /// Takes out the callbacks of an event whose fate is known; gives the one to call.
@@ -357,6 +384,8 @@ impl PyConnection {
             ("queue_full", stats.queue_full),
             ("events_received", stats.events_received),
             ("events_sent", stats.events_sent),
+            ("events_repeated", stats.events_repeated),
+            ("events_out_of_order", stats.events_out_of_order),
         ] {
             dict.set_item(name, value)?;
         }

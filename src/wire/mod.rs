@@ -7,10 +7,12 @@ mod error;
 mod header;
 pub mod limits;
 pub mod msgpack;
+mod number;
 mod package;
 mod sqn;
 
 pub use error::{MsgpackProblem, WireError};
 pub use header::{HEADER_SIZE, Header, PROTOCOL_ID};
+pub use number::EventNumber;
 pub use package::{Body, Events, Kind, Package, PackageWriter};
 pub use sqn::{Sqn, arithmetic};

@@ -1,6 +1,6 @@
 //! The three package layouts: what follows the header, by who sends it to whom.
 
-use super::{HEADER_SIZE, Header, Sqn, WireError, limits, msgpack};
+use super::{EventNumber, HEADER_SIZE, Header, Sqn, WireError, limits, msgpack};
 
 /// Which of the three layouts a package has. Nothing on the wire says so: the role of the sender does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,6 +144,18 @@ impl<'b> PackageWriter<'b> {
         }
         self.out.extend_from_slice(&length.to_be_bytes());
         self.out.extend_from_slice(event);
+        true
+    }
+
+    /// [`Self::push_event`] for an event that travels under a number.
+    pub fn push_numbered(&mut self, event: &[u8], number: EventNumber, limit: usize) -> bool {
+        let size = event.len() + number.size();
+        let Ok(length) = u16::try_from(size) else { return false };
+        if self.size() + 2 + size > limit {
+            return false;
+        }
+        self.out.extend_from_slice(&length.to_be_bytes());
+        number.write(event, self.out);
         true
     }
 

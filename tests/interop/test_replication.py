@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -34,17 +35,19 @@ class LossyRelay:
         threading.Thread(target=target, args=args, daemon=True).start()
 
     def from_clients(self):
-        while not self.closed:
-            data, client = self.front.recvfrom(4096)
-            if client not in self.backs:
-                self.backs[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                self.backs[client].connect(self.target)
-                self.start(self.from_server, client)
-            self.relay(self.backs[client].send, data)
+        with self.front, contextlib.suppress(OSError):  # the other end is closed first, once it is over
+            while not self.closed:
+                data, client = self.front.recvfrom(4096)
+                if client not in self.backs:
+                    self.backs[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                    self.backs[client].connect(self.target)
+                    self.start(self.from_server, client)
+                self.relay(self.backs[client].send, data)
 
     def from_server(self, client):
-        while not self.closed:
-            self.relay(lambda data: self.front.sendto(data, client), self.backs[client].recv(4096))
+        with self.backs[client] as back, contextlib.suppress(OSError):
+            while not self.closed:
+                self.relay(lambda data: self.front.sendto(data, client), back.recv(4096))
 
     def relay(self, send, data):
         if self.random.random() < self.loss:

@@ -16,7 +16,7 @@ pub use check::{
     EventParts, Limits, check, check_event, check_update, event_parts, update_label, update_time_order,
 };
 pub use key::canonical_key;
-pub use read::{Reader, Token};
+pub use read::{Reader, Token, first_uint};
 pub use timestamp::{TIMESTAMP_TYPE, Timestamp};
 pub use write::{
     event, write_array_len, write_bin, write_bool, write_f32, write_f64, write_int, write_label,

@@ -201,3 +201,11 @@ impl<'a> Reader<'a> {
 fn signed<'a>(value: i64) -> Token<'a> {
     u64::try_from(value).map_or(Token::Int(value), Token::Uint)
 }
+
+/// The integer that `bytes` begin with, if they begin with one that is not negative.
+pub fn first_uint(bytes: &[u8]) -> Option<u64> {
+    match Reader::new(bytes).next() {
+        Ok(Token::Uint(value)) => Some(value),
+        _ => None,
+    }
+}
