@@ -285,8 +285,8 @@ class Client:
         Args:
             event_type: The type its handlers are registered for.
             *args: Positional arguments for the handlers.
-            retries: How often to send it again when it gets lost. A server that is pygase-rs handles it once all
-                the same; one of PyGaSe 0.3.1 may handle it twice.
+            retries: How often to send it again when it gets lost. A server that is pygase-rs handles it once
+                all the same; one of PyGaSe 0.3.1 may handle it twice.
             ack_callback: Function or coroutine function without arguments, called when the event has arrived.
             **kwargs: Keyword arguments for the handlers.
 
@@ -360,7 +360,7 @@ def send(connection: Any, event: Event, retries: int, ack_callback: Callable[[],
     """
     dispatch = connection.dispatch_event
     if isinstance(connection, Connection) and dispatch == Connection.dispatch_event.__get__(connection):
-        # The core keeps sending it, whatever Python is busy with, and lets a peer that knows how handle it once.
+        # The core sends it again, whatever Python is busy with, and lets a peer of ours handle it once.
         connection._dispatch_retried(event, ack_callback, retries)
     else:
         retry = (lambda: send(connection, event, retries - 1, ack_callback)) if retries > 0 else None

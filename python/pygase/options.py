@@ -81,8 +81,8 @@ class ClientOptions(ConnectionOptions):
         max_throttle_time: Longest such time; 0.01 to 3600.
         max_waiting_events: How many events may wait, each way; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait, each way; 2048 to 1073741824.
-        ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in which
-            they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
+        ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
+            which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
 
     Raises:
         TypeError: There is no such option, or the value has the wrong type.
@@ -114,8 +114,8 @@ class ServerOptions(ConnectionOptions):
         max_throttle_time: Longest such time; 0.01 to 3600.
         max_waiting_events: How many events may wait for each client, each way; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait for each client, each way; 2048 to 1073741824.
-        ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in which
-            they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
+        ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
+            which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
         max_connections: How many clients there may be at once; 1 to 1000000.
         idle_removal: A client from which nothing has come for this long is forgotten; 1 to 86400.
 
