@@ -200,7 +200,13 @@ fn events_go_both_ways_with_their_acknowledgements() {
 
 #[test]
 fn a_bad_line_changes_nothing_in_the_end() {
-    let bad = Conditions { latency: MS * 40, jitter: MS * 100, loss: 0.25, duplicate: 0.25, corrupt: 0.0 };
+    let bad = Conditions {
+        latency: MS * 40,
+        jitter: MS * 100,
+        loss: 0.25,
+        duplicate: 0.25,
+        ..Conditions::default()
+    };
     let mut world = World::new(bad, &serde_json::json!({"tick": 0, "players": {"a": 1}}));
     let clients = [world.join(), world.join(), world.join()];
     for tick in 1..=200 {

@@ -97,7 +97,7 @@ proptest! {
         size in prop_oneof![Just(100usize), Just(5000), Just(30_000)],
         deeds in prop::collection::vec(deed(), 0..25),
     ) {
-        let conditions = Conditions { latency: MS * latency, jitter: MS * jitter, loss, duplicate, corrupt: 0.0 };
+        let conditions = Conditions { latency: MS * latency, jitter: MS * jitter, loss, duplicate, ..Conditions::default() };
         run(seed, conditions, time_order, size, &deeds)?;
     }
 }
