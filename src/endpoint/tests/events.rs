@@ -115,7 +115,7 @@ fn lines() -> [Conditions; 4] {
         duplicate,
         latency: MS * latency,
         jitter: MS * jitter,
-        corrupt: 0.0,
+        ..Conditions::default()
     };
     [
         line(0.0, 0.0, 20, 0),
