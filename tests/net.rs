@@ -147,7 +147,7 @@ fn a_raw_peer_joins_and_follows() {
         ServerEvent::Connected(peer) => Some(Arc::clone(peer)),
         _ => None,
     });
-    assert_eq!(peer.address, raw.socket.local_addr().unwrap());
+    assert_eq!(peer.address(), raw.socket.local_addr().unwrap());
     while !contains(&raw.receive(), b"\xa1x\x01") {
         raw.send();
     }
@@ -250,7 +250,7 @@ fn ipv4_peers_of_a_server_for_all_addresses_have_ipv4_addresses() {
         ServerEvent::Connected(peer) => Some(Arc::clone(peer)),
         _ => None,
     });
-    assert_eq!(peer.address.ip(), IpAddr::from([127, 0, 0, 1]));
+    assert_eq!(peer.address().ip(), IpAddr::from([127, 0, 0, 1]));
 }
 
 #[test]

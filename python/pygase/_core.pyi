@@ -16,6 +16,7 @@ __all__ = [
     "NOTICE_FAILED",
     "NOTICE_HOST",
     "NOTICE_LOG",
+    "NOTICE_MOVED",
     "NOTICE_QUALITY",
     "NOTICE_REMOVED",
     "NOTICE_SHUTDOWN",
@@ -62,6 +63,7 @@ NOTICE_UNANSWERED: int
 NOTICE_CLOSED: int
 NOTICE_FAILED: int
 NOTICE_LOG: int
+NOTICE_MOVED: int
 
 _P = TypeVar("_P", bound="Package")
 

@@ -41,8 +41,8 @@ MEMORY = 1024
 _SILENT = 255
 #: Seconds that coroutines of the game may go on after the end of a server or client.
 GRACE = 1.0
-#: Notices that make a client known.
-ARRIVALS = (_core.NOTICE_CONNECTED, _core.NOTICE_HOST)
+#: Notices that make a client known, under its address.
+ARRIVALS = (_core.NOTICE_CONNECTED, _core.NOTICE_MOVED, _core.NOTICE_HOST)
 #: Seconds that a thread waits for another one that looks at the notices at the same time.
 PATIENCE = 0.1
 #: Seconds between two reports of the same kind of error.

@@ -313,6 +313,9 @@ class ServerSession(Pump):
             if kind == _core.NOTICE_REMOVED:
                 self._removed(tag, connection)
                 return
+            if kind == _core.NOTICE_MOVED:
+                self._moved(connection, payload)
+                return
             if kind == _core.NOTICE_EVENT:
                 payload[2]["client_address"] = connection.remote_address
             self.take_common(connection, kind, payload)
@@ -356,6 +359,16 @@ class ServerSession(Pump):
         logger.info("New client connection from %s.", address)
         # It is to see what was changed behind the store's back; clients that join meanwhile share the walk.
         self.call_at(self._watch.look_soon())
+
+    def _moved(self, connection: ServerConnection, address: tuple[str, int]) -> None:
+        before, connections = connection.remote_address, self._server.connections
+        connection.remote_address = address
+        if connections.get(before) is connection:
+            del connections[before]
+        connections[address] = connection
+        if self._server.host_client == before:
+            self._server.host_client = address
+        logger.info("Client connection from %s goes on from %s.", before, address)
 
     def _removed(self, tag: int, connection: ServerConnection) -> None:
         del self._connections[tag]

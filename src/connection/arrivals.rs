@@ -29,7 +29,7 @@ pub(super) enum Taken {
 
 /// Which numbers have come, and the events that wait for those before them.
 #[derive(Debug)]
-pub(super) struct NumberedArrivals {
+pub(crate) struct NumberedArrivals {
     /// The newest number, or the one before the first.
     newest: u32,
     /// A bit for each of the [`WINDOW`] newest numbers, at its remainder.

@@ -13,6 +13,7 @@ mod stats;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -21,9 +22,12 @@ pub use config::Config;
 pub use congestion::{Congestion, Quality};
 pub use events::DispatchError;
 pub use stats::Stats;
+pub use token::Token;
+pub(crate) use token::{EVENT_SIZE as TOKEN_EVENT_SIZE, event as token_event, in_event as token_in};
 
 use crate::wire::{Body, EventNumber, Header, Package, PackageWriter, Sqn, WireError};
-use arrivals::{NumberedArrivals, Taken};
+pub(crate) use arrivals::NumberedArrivals;
+use arrivals::Taken;
 use events::{IncomingBudget, Outgoing, OutgoingEvents};
 
 /// Whom to tell what became of an event. Given out by whoever dispatches it.
@@ -125,6 +129,8 @@ pub struct Connection {
     event_number: u32,
     /// Since the first numbered event came.
     arrivals: Option<Box<NumberedArrivals>>,
+    /// The token that a peer of ours gave.
+    token: Option<Token>,
     arrived: Vec<u64>,
     last_heard: Option<Duration>,
     next_congestion_step: Duration,
@@ -155,6 +161,7 @@ impl Connection {
             numbers_events: false,
             event_number: 0,
             arrivals: None,
+            token: None,
             arrived: Vec::new(),
             last_heard: None,
             next_congestion_step: Duration::ZERO,
@@ -197,6 +204,16 @@ impl Connection {
             self.happened.extend(callback.map(ConnectionEvent::TimedOut));
         }
         Ok(())
+    }
+
+    /// The token that a peer of ours gave.
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.token
+    }
+
+    /// Forgets that token.
+    pub(crate) fn forget_token(&mut self) {
+        self.token = None;
     }
 
     /// Says whether events to the other side may have numbers.
@@ -439,13 +456,19 @@ impl Connection {
         self.happened.extend(self.outgoing.drain_unretried().into_iter().map(ConnectionEvent::TimedOut));
     }
 
-    /// Forgets which numbered events came, as for a peer never spoken to; what waits for others is handed on.
-    pub(crate) fn forget_arrivals(&mut self) {
-        if let Some(mut arrivals) = self.arrivals.take() {
+    /// Takes over the memory of which numbered events came from another connection, `None` for a peer never spoken
+    /// to. Gives what it remembered itself; events that wait for others are handed on.
+    pub(crate) fn replace_arrivals(
+        &mut self,
+        arrivals: Option<Box<NumberedArrivals>>,
+    ) -> Option<Box<NumberedArrivals>> {
+        let mut before = std::mem::replace(&mut self.arrivals, arrivals);
+        if let Some(before) = &mut before {
             let mut ready = Vec::new();
-            arrivals.give_up_waiting(&mut ready);
+            before.give_up_waiting(&mut ready);
             self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
         }
+        before
     }
 
     /// Acknowledgement fields of the next header.
@@ -472,6 +495,11 @@ impl Connection {
 
     /// Takes in an event for which there is room.
     fn take_in(&mut self, now: Duration, event: Box<[u8]>) {
+        if let Some(token) = token::in_event(&event).filter(|_| self.numbers_events) {
+            self.incoming.release(event.len());
+            self.token = Some(token);
+            return;
+        }
         self.stats.events_received += 1;
         let Some(number) = EventNumber::of(&event) else {
             self.happened.push_back(ConnectionEvent::Event(event));

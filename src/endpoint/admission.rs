@@ -14,7 +14,7 @@ use siphasher::sip::SipHasher13;
 
 use super::{Counters, HELLO};
 use crate::{
-    connection::{Arrival, ReceiveWindow},
+    connection::{Arrival, NumberedArrivals, ReceiveWindow, Token},
     wire::{Body, Header, Package, PackageWriter, Sqn},
 };
 
@@ -53,6 +53,8 @@ struct Stranger {
     /// Newest number sent to it, or the one before the first.
     last: Sqn,
     answers: u16,
+    /// How many of the waits between answers are over.
+    gaps: usize,
     next_answer: Duration,
     heard: Duration,
     bytes_in: u64,
@@ -95,6 +97,8 @@ pub(super) struct Proven {
     pub(super) returning: bool,
     /// Before the number of the first event to it.
     pub(super) event_base: u32,
+    /// Which events came in a session that lapsed.
+    pub(super) arrivals: Option<Box<NumberedArrivals>>,
     /// Events that came before the proof.
     pub(super) held: Vec<Box<[u8]>>,
 }
@@ -154,6 +158,7 @@ impl Admission {
                 event_base: (self.hash(from, self.drawn) as u32) << 16,
                 local_sequence: stranger.last,
                 window: stranger.window,
+                arrivals: None,
                 hello: stranger.hello,
                 returning: stranger.initial_ack != Sqn::ZERO,
                 held: stranger.held,
@@ -167,10 +172,23 @@ impl Admission {
         if let Body::Client { time_order } = package.body {
             stranger.time_order = time_order;
         }
-        stranger.hello |= ack == Sqn::ZERO && package.header.ack_bitfield == HELLO;
+        if !stranger.hello && ack == Sqn::ZERO && package.header.ack_bitfield == HELLO {
+            // Said late by a client that held a session with a server before: it waits for nothing else.
+            (stranger.hello, stranger.next_answer, stranger.gaps) = (true, now, 0);
+        }
         hold(stranger, package, &mut self.held_in_all, counters);
         answer(now, stranger, counters, out);
         None
+    }
+
+    /// A token that nobody guesses.
+    pub(super) fn draw_token(&mut self, address: SocketAddr) -> Token {
+        let mut token = Token::default();
+        for half in token.chunks_exact_mut(8) {
+            self.drawn += 1;
+            half.copy_from_slice(&self.hash(address, self.drawn).to_be_bytes());
+        }
+        token
     }
 
     /// The slot of `from`: the one it has, else a free one of its bucket, else that of the address that
@@ -205,6 +223,7 @@ impl Admission {
             address: from,
             last: before_first(header.ack, random),
             answers: 0,
+            gaps: 0,
             next_answer: now,
             heard: now,
             bytes_in: 0,
@@ -280,7 +299,8 @@ fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: 
         out.truncate(start);
         return;
     }
-    let gap = ANSWER_GAPS.get(usize::from(stranger.answers)).or(ANSWER_GAPS.last());
+    let gap = ANSWER_GAPS.get(stranger.gaps).or(ANSWER_GAPS.last());
+    stranger.gaps += 1;
     stranger.next_answer = now + gap.copied().unwrap_or(EXPIRY);
     stranger.last = stranger.last.next();
     stranger.answers = stranger.answers.saturating_add(1);

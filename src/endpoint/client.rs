@@ -6,9 +6,11 @@ use super::{
     CLIENT_PREFIX, HELLO, MAX_CLIENT_EVENT, SHUTDOWN, datagram_limit, events_per_package, largest_event,
 };
 use crate::{
-    connection::{CallbackId, Config, Connection, DispatchError, Receipt, Status},
+    connection::{
+        CallbackId, Config, Connection, DispatchError, Receipt, Status, TOKEN_EVENT_SIZE, token_event,
+    },
     state::Replica,
-    wire::{Body, Header, Kind, Package, Sqn},
+    wire::{Body, Header, Kind, Package, PackageWriter, Sqn, limits::MAX_DATAGRAM},
 };
 
 /// After this long without an answer the caller is told, once.
@@ -22,6 +24,9 @@ const RESYNC_AFTER: Duration = Duration::from_secs(1);
 /// A server whose numbers leap this far has not sent what lies between: another one has taken its place, and what
 /// our copy of the state has may be gone there.
 const LEAP: i32 = super::admission::LEAP as i32;
+/// How long a client that finds another server in the place of one of ours says hello again, besides two round trips,
+/// and at most. An original does not answer it, and misses no more than acknowledgements.
+const GREETING: (Duration, Duration) = (Duration::from_millis(600), Duration::from_secs(1));
 /// This many packages after the state was asked for as a whole, nothing made before can still arrive.
 const STRAGGLERS: i32 = 1000;
 /// The size of an update with nothing in it.
@@ -78,6 +83,10 @@ pub struct ClientConnection {
     replica: Replica,
     phase: Phase,
     server_is_ours: bool,
+    /// Until when to say hello again, though there is something to acknowledge.
+    greeting_until: Option<Duration>,
+    /// The session is shown to the server by its token in each package, until it acknowledges one after this number.
+    presented_after: Option<Sqn>,
     /// Newest number sent when the state was asked for as a whole. Updates in packages that acknowledge nothing
     /// sent since were made for the copy as it was.
     asked_after: Option<Sqn>,
@@ -108,6 +117,8 @@ impl ClientConnection {
             replica: Replica::new(),
             phase: Phase::Idle,
             server_is_ours: false,
+            greeting_until: None,
+            presented_after: None,
             asked_after: None,
             last_header: Header::default(),
             next_send: Duration::ZERO,
@@ -147,8 +158,11 @@ impl ClientConnection {
     /// Begins to send; the first package is due at once.
     pub fn connect(&mut self, now: Duration) {
         self.connection.restart(now);
-        self.connection.forget_arrivals();
+        self.connection.replace_arrivals(None);
         self.connection.number_events(true);
+        self.connection.forget_token();
+        self.greeting_until = None;
+        self.presented_after = None;
         self.last_header = Header::default();
         self.resync();
         self.connection.set_status(Status::Connecting);
@@ -222,11 +236,12 @@ impl ClientConnection {
             // The server still speaks to whoever had this port before. Answering it sets that right.
             package.header = Header { sequence: package.header.sequence, ..Header::default() };
         }
-        let says_hello = package.header.ack_bitfield == HELLO;
-        if says_hello && (first || self.server_is_ours) {
+        let says_hello = package.header.ack_bitfield == HELLO && (first || self.server_is_ours);
+        if says_hello {
             self.server_is_ours = true;
             package.header.ack_bitfield = 0;
         }
+        let is_answer = says_hello && (first || self.greeting_until.is_some());
         if self.server_is_ours && self.is_too_late(&package) {
             // Not acknowledged: the server takes what is acknowledged for merged.
             self.connection.stats.late += 1;
@@ -235,11 +250,24 @@ impl ClientConnection {
         let leap = package.header.sequence.since(self.connection.received.newest);
         let forgot = leap > 0 && !says_hello && self.has_forgotten(package.header);
         let away = self.connection.silence(now) > RESYNC_AFTER || !first && (leap >= LEAP || forgot);
+        self.connection.number_events(self.server_is_ours);
         let receipt = self.connection.receive(now, &package);
+        if is_answer {
+            self.greeting_until = None;
+            // From now on each package acknowledges something, and any may be the one that proves our address.
+            self.presented_after = self.connection.token().map(|_| self.connection.local_sequence);
+        }
         if receipt == Receipt::Dropped {
             return;
         }
-        self.connection.number_events(self.server_is_ours);
+        if self.presented_after.is_some_and(|after| ack != Sqn::ZERO && ack.newer_than(after)) {
+            self.presented_after = None;
+        }
+        if away && !first && !says_hello && self.server_is_ours && (leap >= LEAP || forgot) {
+            let round_trips = Duration::try_from_secs_f64(2.0 * self.connection.latency).unwrap_or_default();
+            let (least, most) = GREETING;
+            self.greeting_until = Some(now + (least + round_trips).min(most));
+        }
         if leap > 0 {
             self.last_header = if says_hello { Header::default() } else { package.header };
         }
@@ -247,7 +275,7 @@ impl ClientConnection {
         if away {
             self.resync();
         }
-        if first || away {
+        if first || away || is_answer {
             // What we send next proves our address or asks for the state: the sooner, the sooner it comes.
             self.next_send = now;
         }
@@ -348,6 +376,8 @@ impl ClientConnection {
                     self.resync();
                     self.server_is_ours = false;
                     self.connection.number_events(true);
+                    self.greeting_until = None;
+                    self.presented_after = None;
                     self.probes = 0;
                     return false;
                 }
@@ -359,18 +389,29 @@ impl ClientConnection {
         };
         let mut header =
             Header { sequence: self.connection.local_sequence.next(), ..self.connection.acknowledgement() };
-        if header.ack == Sqn::ZERO {
-            header.ack_bitfield = HELLO;
+        if self.greeting_until.is_some_and(|until| until <= now) {
+            self.greeting_until = None;
+            self.server_is_ours = false;
+            self.connection.number_events(false);
         }
+        if header.ack == Sqn::ZERO || self.greeting_until.is_some() {
+            header = Header { ack: Sqn::ZERO, ack_bitfield: HELLO, ..header };
+        }
+        let token = self.connection.token().filter(|_| self.presented_after.is_some());
         let limit = datagram_limit(
             &self.connection.config,
             self.connection.config.package_size,
-            CLIENT_PREFIX,
+            CLIENT_PREFIX + token.map_or(0, |_| 2 + TOKEN_EVENT_SIZE),
             self.connection.next_event_size(),
         );
         let body = Body::Client { time_order: self.replica.time_order() };
         let events = events_per_package(self.server_is_ours);
-        let written = self.connection.write_package_with(now, header, body, limit, events, out).is_ok();
+        let start = out.len();
+        // A header and a time order always fit.
+        let written = PackageWriter::new(out, header, body).is_ok_and(|mut writer| {
+            token.is_none_or(|token| writer.push_event(&token_event(&token), MAX_DATAGRAM))
+        });
+        self.connection.fill_package(now, header.sequence, limit, events, out, start);
         // An absolute grid: the interval holds on average, however late a turn comes.
         let next = self.next_send + interval;
         self.next_send = if next > now { next } else { now + interval };

@@ -27,6 +27,10 @@ pub struct Counters {
     pub implausible: u64,
     /// Addresses that have proven themselves.
     pub proven: u64,
+    /// Sessions that a client of ours took to another address.
+    pub moved: u64,
+    /// Tokens of no session, from clients of ours that had one with a server before, or guessed.
+    pub wrong_tokens: u64,
     /// `shutdown` requests without permission, and `shut_me_down`.
     pub shutdown_refused: u64,
 }
@@ -47,6 +51,8 @@ impl Counters {
             ("over_limit", self.over_limit),
             ("implausible", self.implausible),
             ("proven", self.proven),
+            ("moved", self.moved),
+            ("wrong_tokens", self.wrong_tokens),
             ("shutdown_refused", self.shutdown_refused),
         ]
         .into_iter()

@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     connection::{
-        Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, Quality, Receipt, Status,
+        Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, NumberedArrivals, Quality,
+        Receipt, Status, TOKEN_EVENT_SIZE, Token, token_event,
     },
     state::{PeerKind, Store, View},
     wire::{
-        Body, Header, Package, Sqn,
+        Body, Header, Package, PackageWriter, Sqn,
         limits::{MAX_DATAGRAM, TARGET_DATAGRAM},
     },
 };
@@ -61,6 +62,10 @@ pub struct ServerConnection {
     view: Option<View>,
     driver: Driver,
     hello: bool,
+    /// By which the client may take the session to another address.
+    token: Option<Token>,
+    /// The token goes into each package, until the client acknowledges one after this number.
+    given_after: Option<Sqn>,
     /// The last package was full of a state that is too large for it.
     bursts: bool,
     /// Packages acknowledged and bytes sent when the session began.
@@ -72,6 +77,15 @@ pub struct ServerConnection {
     shutdown_asked: Option<(Duration, u32)>,
     /// No server has it any more, so that nobody will come back to it.
     ended: bool,
+}
+
+/// What outlives a session with a client of ours.
+#[derive(Debug)]
+pub(super) struct Lapsed {
+    /// Of the session.
+    pub(super) token: Token,
+    /// Which events came, so that none is handed on again.
+    pub(super) arrivals: Box<NumberedArrivals>,
 }
 
 /// A client that seems to have started anew on its old port.
@@ -108,6 +122,8 @@ impl ServerConnection {
             view: None,
             driver: Driver::Server,
             hello: false,
+            token: None,
+            given_after: None,
             bursts: false,
             begun_at: (0, 0),
             state_gave_way: false,
@@ -167,32 +183,54 @@ impl ServerConnection {
         }
     }
 
-    /// Ends the session for good: every event to the client has timed out.
-    pub(super) fn end(&mut self) {
+    /// Ends the session for good: every event to the client has timed out. Gives what is to be remembered of one
+    /// with a client of ours.
+    pub(super) fn end(&mut self) -> Option<Lapsed> {
         self.ended = true;
         self.connection.set_status(Status::Disconnected);
-        self.connection.forget_arrivals();
+        let arrivals = self.connection.replace_arrivals(None);
         self.connection.abandon_events();
+        Some(Lapsed { token: self.token?, arrivals: arrivals? })
     }
 
-    /// Begins a session with a client that has proven its address and reports `time_order`.
-    pub(super) fn begin(&mut self, now: Duration, proven: Proven, time_order: Sqn, store: &Store) {
-        self.connection.restart(now);
-        self.connection.forget_arrivals();
+    /// Begins a session with a client that has proven its address and reports `time_order`. One of ours is given
+    /// `token`.
+    pub(super) fn begin(
+        &mut self,
+        now: Duration,
+        mut proven: Proven,
+        token: Token,
+        time_order: Sqn,
+        store: &Store,
+    ) {
+        self.connection.replace_arrivals(proven.arrivals.take());
         self.connection.number_events(proven.hello);
         self.connection.number_events_from(proven.event_base);
+        self.hello = proven.hello;
+        self.token = proven.hello.then_some(token);
+        let kind = if proven.hello { PeerKind::Ours } else { PeerKind::Original };
+        let view = View::new(store, kind).starting_from(time_order);
+        self.view = Some(if proven.returning { view.returning() } else { view });
+        self.go_on(now, proven);
+        self.given_after = self.token.map(|_| self.connection.local_sequence);
+    }
+
+    /// Goes on with a client that has proven another address: what was in flight is lost, all else is as it was.
+    pub(super) fn go_on(&mut self, now: Duration, proven: Proven) {
+        self.connection.restart(now);
         self.begun_at = (self.connection.stats.acknowledged, self.connection.stats.bytes_sent);
         self.connection.local_sequence = proven.local_sequence;
         self.connection.received = proven.window;
         self.connection.set_status(Status::Connected);
         self.connection.accept_held(now, proven.held);
-        self.hello = proven.hello;
         self.restart_candidate = None;
         self.shutdown_asked = None;
         self.ended = false;
-        let kind = if proven.hello { PeerKind::Ours } else { PeerKind::Original };
-        let view = View::new(store, kind).starting_from(time_order);
-        self.view = Some(if proven.returning { view.returning() } else { view });
+    }
+
+    /// By which the client may take the session to another address.
+    pub(super) fn token(&self) -> Option<Token> {
+        self.token
     }
 
     /// Whether a package can be part of the session, judged by its header.
@@ -226,16 +264,17 @@ impl ServerConnection {
     }
 
     /// Begins anew with a client that has, under the same address. Numbers to it go on as they were.
-    pub(super) fn begin_anew(&mut self, now: Duration, time_order: Sqn, store: &Store) {
+    pub(super) fn begin_anew(&mut self, now: Duration, token: Token, time_order: Sqn, store: &Store) {
         let proven = Proven {
             local_sequence: self.connection.local_sequence,
             window: crate::connection::ReceiveWindow::default(),
             hello: self.restart_candidate.is_some_and(|candidate| candidate.hello),
             returning: true,
             event_base: 0,
+            arrivals: None,
             held: Vec::new(),
         };
-        self.begin(now, proven, time_order, store);
+        self.begin(now, proven, token, time_order, store);
     }
 
     /// Appends an answer to a client that acknowledges nothing and reports `time_order`, if nothing else is
@@ -262,6 +301,9 @@ impl ServerConnection {
         let receipt = self.connection.receive(now, package);
         if let Some(view) = &mut self.view {
             self.connection.take_arrived().for_each(|number| view.arrived(number));
+        }
+        if self.given_after.is_some_and(|after| package.header.ack.newer_than(after)) {
+            self.given_after = None;
         }
         let Body::Client { time_order } = package.body else { return };
         if receipt == Receipt::Newest {
@@ -292,14 +334,24 @@ impl ServerConnection {
         }
         let events_before = self.connection.stats.events_sent;
         let event = self.connection.next_event_size();
-        let limit =
-            datagram_limit(&self.connection.config, self.target(), SERVER_PREFIX + scratch.len(), event);
-        let body = Body::Server { update: scratch };
-        let events = if early { 0 } else { events_per_package(self.hello) };
-        if self.connection.write_package(now, body, limit, events, out).is_err() {
+        let token = self.token_to_give();
+        let without_events = self.prefix() + scratch.len();
+        let limit = datagram_limit(&self.connection.config, self.target(), without_events, event);
+        let header =
+            Header { sequence: self.connection.local_sequence.next(), ..self.connection.acknowledgement() };
+        let start = out.len();
+        let written = PackageWriter::new(out, header, Body::Server { update: scratch }).map(|mut writer| {
+            token.map(|token| writer.push_event(&token_event(&token), MAX_DATAGRAM));
+        });
+        if written.is_err() {
             self.connection.stats.queue_full += 1;
-        } else if let Some(number) = number
+            return;
+        }
+        let events = if early { 0 } else { events_per_package(self.hello) };
+        self.connection.fill_package(now, header.sequence, limit, events, out, start);
+        if let Some(number) = number
             && self.hello
+            && token.is_none()
             && self.connection.stats.events_sent == events_before
         {
             // A client of ours acknowledges a package without events only if it has merged what is in it.
@@ -326,6 +378,16 @@ impl ServerConnection {
         self.write_update(now, store, false, out);
     }
 
+    /// The token, until it is known to have arrived.
+    fn token_to_give(&self) -> Option<Token> {
+        self.token.filter(|_| self.given_after.is_some())
+    }
+
+    /// What a package has besides its update and events.
+    fn prefix(&self) -> usize {
+        SERVER_PREFIX + self.token_to_give().map_or(0, |_| 2 + TOKEN_EVENT_SIZE)
+    }
+
     /// The size a package to this client aims at.
     fn target(&self) -> usize {
         let config = &self.connection.config;
@@ -341,14 +403,14 @@ impl ServerConnection {
         early: bool,
         scratch: &mut Vec<u8>,
     ) -> Option<u64> {
-        let target = self.target();
+        let (target, prefix) = (self.target(), self.prefix());
         let view = self.view.as_mut()?;
         let largest = self.connection.config.max_datagram.min(MAX_DATAGRAM);
         let event = self.connection.next_event_size();
-        let taken = SERVER_PREFIX + event.map_or(0, |size| 2 + size);
+        let taken = prefix + event.map_or(0, |size| 2 + size);
         // The first event has precedence, but not twice in a row: events without end must not starve the state.
         let budget = if self.state_gave_way {
-            target.checked_sub(SERVER_PREFIX)
+            target.checked_sub(prefix)
         } else {
             target.checked_sub(taken).filter(|budget| *budget >= MIN_STATE_BUDGET)
         };
@@ -423,8 +485,7 @@ impl ServerConnection {
 /// A client and its address, shared by the endpoint that drives it and whoever handles its events.
 #[derive(Debug)]
 pub struct Peer {
-    /// Where its packages come from.
-    pub address: SocketAddr,
+    address: Mutex<SocketAddr>,
     /// Unlike any other peer's of this process, never 0.
     pub tag: u64,
     connection: Mutex<ServerConnection>,
@@ -437,11 +498,21 @@ impl Peer {
     pub fn new(address: SocketAddr, connection: ServerConnection) -> Arc<Self> {
         static NEXT_TAG: AtomicU64 = AtomicU64::new(1);
         Arc::new(Self {
-            address,
+            address: Mutex::new(address),
             tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
             connection: Mutex::new(connection),
             announced: AtomicBool::new(false),
         })
+    }
+
+    /// Where its packages come from.
+    pub fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that its packages come from another address.
+    pub(super) fn set_address(&self, address: SocketAddr) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 
     /// Its connection. Held for short sections only: the packet path waits for it.

@@ -8,11 +8,13 @@ use std::{
 };
 
 use super::{
-    Counters, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConnection, admission::Admission, peer::Belongs,
+    Counters, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConnection,
+    admission::{Admission, Proven},
+    peer::{Belongs, Lapsed},
     schedule::Wheel,
 };
 use crate::{
-    connection::{Config, Status},
+    connection::{Config, Status, Token, token_in},
     state::Store,
     wire::{Body, Kind, Package, Sqn},
 };
@@ -21,6 +23,8 @@ use crate::{
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How many packages of a large state go out in one interval, evenly, to a client of ours with a good line.
 const BURST: u32 = 4;
+/// Of how many sessions that lapsed it is known which events came.
+const LAPSED: usize = 1024;
 /// How often a disconnected client is looked at.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
@@ -48,6 +52,8 @@ pub enum ServerEvent {
     Connected(Arc<Peer>),
     /// Something happened on a connection: take its events.
     Ready(Arc<Peer>),
+    /// A client of ours took its session from this address to another.
+    Moved(Arc<Peer>, SocketAddr),
     /// A connection was silent for too long and is forgotten.
     Removed(Arc<Peer>),
     /// Another client has host permission, or none.
@@ -59,6 +65,8 @@ pub enum ServerEvent {
 #[derive(Debug)]
 struct Entry {
     peer: Arc<Peer>,
+    /// Where it is sent to.
+    address: SocketAddr,
     /// When its turn is. A turn that comes at another time is one that was moved.
     turn: Duration,
 }
@@ -72,6 +80,10 @@ pub struct ServerEndpoint {
     entries: Vec<Option<Entry>>,
     free: Vec<usize>,
     by_address: HashMap<SocketAddr, usize>,
+    /// Of the clients of ours.
+    tokens: HashMap<Token, usize>,
+    /// Sessions of clients of ours that were forgotten, the latest last.
+    lapsed: VecDeque<Lapsed>,
     /// Peers of an earlier run, taken up again when their address proves itself again.
     remembered: HashMap<SocketAddr, Arc<Peer>>,
     host: Option<u64>,
@@ -94,6 +106,8 @@ impl ServerEndpoint {
             entries: Vec::new(),
             free: Vec::new(),
             by_address: HashMap::new(),
+            tokens: HashMap::new(),
+            lapsed: VecDeque::new(),
             remembered: HashMap::new(),
             host: None,
             wheel: Wheel::new(),
@@ -109,7 +123,7 @@ impl ServerEndpoint {
     /// Makes `peer`, known from an earlier run, the one that its address is taken up again with.
     pub fn remember(&mut self, peer: Arc<Peer>) {
         peer.forget_announcement();
-        self.remembered.insert(peer.address, peer);
+        self.remembered.insert(peer.address(), peer);
     }
 
     /// Takes in a datagram.
@@ -184,6 +198,7 @@ impl ServerEndpoint {
             self.announce(&entry.peer, &connection);
         }
         self.by_address.clear();
+        self.tokens.clear();
         self.due.clear();
         self.host = None;
     }
@@ -225,7 +240,17 @@ impl ServerEndpoint {
         if !answer.is_empty() {
             self.answers.push_back((from, answer));
         }
-        let Some(proven) = proven else { return };
+        let Some(mut proven) = proven else { return };
+        if let Some(token) = package.events().find_map(token_in).filter(|_| proven.hello) {
+            if let Some(key) = self.tokens.get(&token).copied() {
+                self.move_session(now, key, from, proven, size, package);
+                return;
+            }
+            match self.lapsed.iter().position(|lapsed| lapsed.token == token) {
+                Some(index) => proven.arrivals = self.lapsed.remove(index).map(|lapsed| lapsed.arrivals),
+                None => self.counters.wrong_tokens += 1,
+            }
+        }
         if self.by_address.len() >= self.config.max_connections {
             self.counters.over_limit += 1;
             return;
@@ -234,9 +259,11 @@ impl ServerEndpoint {
             .remembered
             .remove(&from)
             .unwrap_or_else(|| Peer::new(from, ServerConnection::new(self.config.connection, Sqn::ZERO)));
-        peer.lock().begin(now, proven, time_order(package), &self.lock_store());
+        let token = self.admission.draw_token(from);
+        peer.lock().begin(now, proven, token, time_order(package), &self.lock_store());
         let key = self.free.pop().unwrap_or(self.entries.len());
-        let entry = Some(Entry { peer: Arc::clone(&peer), turn: Duration::ZERO });
+        self.tokens.extend(peer.lock().token().map(|token| (token, key)));
+        let entry = Some(Entry { peer: Arc::clone(&peer), address: from, turn: Duration::ZERO });
         match self.entries.get_mut(key) {
             Some(slot) => *slot = entry,
             None => self.entries.push(entry),
@@ -256,18 +283,47 @@ impl ServerEndpoint {
         self.announce(&peer, &connection);
     }
 
+    /// Goes on with a session at an address that has proven itself and shown its token.
+    fn move_session(
+        &mut self,
+        now: Duration,
+        key: usize,
+        to: SocketAddr,
+        proven: Proven,
+        size: usize,
+        package: &Package<'_>,
+    ) {
+        let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) else { return };
+        let peer = Arc::clone(&entry.peer);
+        let from = std::mem::replace(&mut entry.address, to);
+        entry.turn = Duration::ZERO;
+        self.by_address.remove(&from);
+        self.by_address.insert(to, key);
+        peer.set_address(to);
+        self.counters.moved += 1;
+        self.events.push_back(ServerEvent::Moved(Arc::clone(&peer), from));
+        let mut connection = peer.lock();
+        connection.go_on(now, proven);
+        connection.connection_mut().stats.bytes_received += size as u64;
+        connection.receive(now, package, &self.lock_store());
+        self.due.push_back(key);
+        self.announce(&peer, &connection);
+    }
+
     fn handle_package(&mut self, now: Duration, key: usize, size: usize, package: &Package<'_>) {
         let Some(entry) = self.entries.get(key).and_then(Option::as_ref) else { return };
-        let peer = Arc::clone(&entry.peer);
+        let (peer, address) = (Arc::clone(&entry.peer), entry.address);
         let mut connection = peer.lock();
         connection.connection_mut().stats.bytes_received += size as u64;
         let was = connection.connection().status();
+        let token = connection.token();
         {
-            let store = self.lock_store();
+            let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
             match connection.belongs(now, package) {
                 Belongs::Yes => connection.receive(now, package, &store),
                 Belongs::Restarted => {
-                    connection.begin_anew(now, time_order(package), &store);
+                    let fresh = self.admission.draw_token(address);
+                    connection.begin_anew(now, fresh, time_order(package), &store);
                     connection.receive(now, package, &store);
                 }
                 Belongs::No => {
@@ -279,10 +335,14 @@ impl ServerEndpoint {
                         connection.answer_candidate(now, time_order(package), &mut answer);
                     }
                     if !answer.is_empty() {
-                        self.answers.push_back((peer.address, answer));
+                        self.answers.push_back((address, answer));
                     }
                 }
             }
+        }
+        if connection.token() != token {
+            token.map(|token| self.tokens.remove(&token));
+            self.tokens.extend(connection.token().map(|token| (token, key)));
         }
         if was == Status::Disconnected && connection.connection().status() == Status::Connected {
             if let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) {
@@ -299,7 +359,7 @@ impl ServerEndpoint {
         if entry.turn > now {
             return None;
         }
-        let (peer, turn) = (Arc::clone(&entry.peer), entry.turn);
+        let (peer, address, turn) = (Arc::clone(&entry.peer), entry.address, entry.turn);
         let mut connection = peer.lock();
         let was = connection.connection().status();
         connection.connection_mut().handle_timeout(now);
@@ -337,7 +397,7 @@ impl ServerEndpoint {
             entry.turn = next;
         }
         self.wheel.insert(key, next);
-        (out.len() > start).then_some(peer.address)
+        (out.len() > start).then_some(address)
     }
 
     fn announce(&mut self, peer: &Arc<Peer>, connection: &ServerConnection) {
@@ -349,14 +409,17 @@ impl ServerEndpoint {
     fn remove(&mut self, key: usize, peer: &Arc<Peer>) {
         {
             let mut connection = peer.lock();
-            connection.end();
+            self.lapsed.extend(connection.end());
+            if self.lapsed.len() > LAPSED {
+                self.lapsed.pop_front();
+            }
             self.announce(peer, &connection);
+            connection.token().map(|token| self.tokens.remove(&token));
         }
-        if let Some(slot) = self.entries.get_mut(key) {
-            *slot = None;
+        if let Some(entry) = self.entries.get_mut(key).and_then(Option::take) {
             self.free.push(key);
+            self.by_address.remove(&entry.address);
         }
-        self.by_address.remove(&peer.address);
         self.events.push_back(ServerEvent::Removed(Arc::clone(peer)));
         if self.host == Some(peer.tag) {
             self.host = None;

@@ -7,6 +7,7 @@ use std::{
 
 mod events;
 mod returning;
+mod takeover;
 
 use super::*;
 use crate::{
@@ -154,7 +155,7 @@ fn a_client_of_ours_joins_within_two_round_trips_and_both_know_it() {
     assert!(world.client(at).hello());
     assert!(
         matches!(&world.server_events[..], [ServerEvent::Connected(peer), ServerEvent::Host(Some(_)), ..]
-        if peer.lock().hello() && peer.address == at)
+        if peer.lock().hello() && peer.address() == at)
     );
     assert_eq!(world.state_of(at)["x"], 1, "hello, answer, proof, state: two round trips");
     assert_eq!(world.client(at).connection().status(), Status::Connected);

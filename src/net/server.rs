@@ -62,7 +62,7 @@ impl Endpoint for ServerEndpoint {
     fn troubles(&self) -> Vec<Troubles> {
         let of = |peer: &Arc<Peer>| {
             let totals = peer.lock().connection().stats.troubles();
-            Troubles { peer: Some(peer.address), totals }
+            Troubles { peer: Some(peer.address()), totals }
         };
         let strangers = Troubles { peer: None, totals: self.counters().troubles() };
         self.peers().map(of).chain([strangers]).collect()

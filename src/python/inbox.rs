@@ -33,6 +33,7 @@ pub(super) const UNANSWERED: u8 = 9;
 pub(super) const CLOSED: u8 = 10;
 pub(super) const FAILED: u8 = 11;
 pub(super) const LOG: u8 = 12;
+pub(super) const MOVED: u8 = 13;
 
 /// How long a wait goes on before it looks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -93,6 +94,11 @@ impl PyInbox {
                 }
                 Notice::Server(ServerEvent::Connected(peer)) => {
                     rows.push((CONNECTED, peer.tag, PyPeerHandle(peer).into_bound_py_any(py)?));
+                }
+                Notice::Server(ServerEvent::Moved(peer, _)) => {
+                    let address = peer.address();
+                    let address = (address.ip().to_string(), address.port());
+                    rows.push((MOVED, peer.tag, address.into_bound_py_any(py)?));
                 }
                 Notice::Server(ServerEvent::Removed(peer)) => rows.push((REMOVED, peer.tag, none(py))),
                 Notice::Server(ServerEvent::Host(peer)) => {

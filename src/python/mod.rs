@@ -71,4 +71,6 @@ mod core_module {
     const NOTICE_FAILED: u8 = super::inbox::FAILED;
     #[pymodule_export]
     const NOTICE_LOG: u8 = super::inbox::LOG;
+    #[pymodule_export]
+    const NOTICE_MOVED: u8 = super::inbox::MOVED;
 }

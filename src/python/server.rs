@@ -24,7 +24,7 @@ impl PyPeerHandle {
     /// (host, port) of the client.
     #[getter]
     fn address(&self) -> (String, u16) {
-        (self.0.address.ip().to_string(), self.0.address.port())
+        (self.0.address().ip().to_string(), self.0.address().port())
     }
 
     /// By which its notices name it.

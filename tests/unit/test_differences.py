@@ -50,6 +50,13 @@ TESTS = {
         "tests/compat/test_gamestate.py::test_delete_what_is_not_there",
         "tests/interop/test_sessions.py::test_deletion_leaves_no_marker",
     ],
+    "a client that comes from another address": [
+        "tests/unit/test_takeover.py::test_the_connection_goes_on_from_another_address",
+        "src/endpoint/tests/takeover.rs::a_session_goes_on_after_a_rebinding_as_if_nothing_had_happened",
+    ],
+    "an event with `retries`": [
+        "src/endpoint/tests/events.rs::a_retried_event_is_handled_once_and_each_sender_is_told_one_truth"
+    ],
     "an outage of more than 5 s": [
         "src/connection/tests.rs::five_seconds_of_silence_disconnect_and_a_package_reconnects",
         "src/endpoint/tests.rs::silence_disconnects_and_is_forgotten_and_a_probe_comes_back",

@@ -141,7 +141,6 @@ fn a_retried_event_is_handled_once_and_each_sender_is_told_one_truth() {
 }
 
 #[test]
-#[ignore = "needs the session to survive"]
 fn outages_of_any_length_make_no_event_come_twice() {
     for (seed, outage) in [500, 1200, 3000, 4900, 6000, 12_000, 60_000].into_iter().enumerate() {
         let line = lines()[1];

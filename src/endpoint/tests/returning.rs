@@ -268,7 +268,7 @@ fn whatever_peers_say_numbers_go_on_by_one_and_nothing_is_left_behind() {
         for _ in 0..2000 {
             let pauses = [0, 1, 20, 25, 30, 100, 1100, 5100, 61_000];
             now += MS * pauses[random.usize(..60).min(random.usize(..9))];
-            let known: Vec<_> = server.peers().map(|peer| peer.address).collect();
+            let known: Vec<_> = server.peers().map(|peer| peer.address()).collect();
             let (raw, newest, bytes_in, _) = &mut peers[random.usize(..6)];
             let ack = match random.u8(..8) {
                 0 => Sqn::ZERO,
@@ -294,7 +294,7 @@ fn whatever_peers_say_numbers_go_on_by_one_and_nothing_is_left_behind() {
                     peers.iter_mut().find(|(raw, ..)| raw.at == to).unwrap();
                 if known.contains(&to) {
                     assert_eq!(sequence, newest.next(), "seed {seed}, {to}");
-                } else if server.peers().all(|peer| peer.address != to) {
+                } else if server.peers().all(|peer| peer.address() != to) {
                     *bytes_out += bytes.len();
                     assert!(*bytes_out <= 3 * *bytes_in, "seed {seed}, {to}");
                 }
