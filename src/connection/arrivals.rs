@@ -143,9 +143,9 @@ impl NumberedArrivals {
         let bit = 1 << (at % 64);
         let had = *word & bit != 0;
         if seen {
-            *word |= bit
+            *word |= bit;
         } else {
-            *word &= !bit
+            *word &= !bit;
         }
         had
     }

@@ -75,8 +75,6 @@ pub struct ServerConnection {
     restart_candidate: Option<RestartCandidate>,
     /// When the host asked for a shutdown, and how many packages came since.
     shutdown_asked: Option<(Duration, u32)>,
-    /// No server has it any more, so that nobody will come back to it.
-    ended: bool,
 }
 
 /// What outlives a session with a client of ours.
@@ -102,6 +100,8 @@ struct RestartCandidate {
 enum Driver {
     Server,
     Hand,
+    /// No server has it any more, and nobody will come back to it.
+    Nobody,
 }
 
 /// Whether a datagram belongs to the session of its address.
@@ -129,7 +129,6 @@ impl ServerConnection {
             state_gave_way: false,
             restart_candidate: None,
             shutdown_asked: None,
-            ended: false,
         }
     }
 
@@ -166,7 +165,7 @@ impl ServerConnection {
         let largest = largest_event(&self.connection.config, MAX_SERVER_EVENT);
         self.connection.dispatch_retried(event, callback, retries, largest)?;
         if self.view.is_some()
-            && self.driver == Driver::Server
+            && self.driver != Driver::Hand
             && self.connection.status() == Status::Disconnected
         {
             self.lose_client();
@@ -176,7 +175,7 @@ impl ServerConnection {
 
     /// Gives up what was to be sent to a client that has gone; retried events wait for one of ours.
     pub(super) fn lose_client(&mut self) {
-        if self.hello && !self.ended {
+        if self.hello && self.driver == Driver::Server {
             self.connection.abandon_unretried();
         } else {
             self.connection.abandon_events();
@@ -186,7 +185,7 @@ impl ServerConnection {
     /// Ends the session for good: every event to the client has timed out. Gives what is to be remembered of one
     /// with a client of ours.
     pub(super) fn end(&mut self) -> Option<Lapsed> {
-        self.ended = true;
+        self.driver = Driver::Nobody;
         self.connection.set_status(Status::Disconnected);
         let arrivals = self.connection.replace_arrivals(None);
         self.connection.abandon_events();
@@ -225,7 +224,7 @@ impl ServerConnection {
         self.connection.accept_held(now, proven.held);
         self.restart_candidate = None;
         self.shutdown_asked = None;
-        self.ended = false;
+        self.driver = Driver::Server;
     }
 
     /// By which the client may take the session to another address.

@@ -219,7 +219,7 @@ fn events_come_in_order_if_asked_for_and_one_that_is_late_is_waited_for_in_vain_
             talk.run(MS * 2);
             for number in &talk.up.got[before..] {
                 if let Some(at) = dispatched.get(number) {
-                    longest = longest.max(talk.world.now - *at);
+                    longest = longest.max(talk.world.now.saturating_sub(*at));
                 }
             }
         }
