@@ -35,6 +35,11 @@ def _count(default: int, lowest: int, highest: int, unit: str = "") -> int:
     return value
 
 
+def _share(lowest: int, highest: int) -> int | None:
+    value: int | None = field(default=None, metadata={"range": (lowest, highest), "unit": " or None"})
+    return value
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConnectionOptions:
     """What clients and servers have in common."""
@@ -118,6 +123,18 @@ class ServerOptions(ConnectionOptions):
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
         max_connections: How many clients there may be at once; 1 to 1000000.
         idle_removal: A client from which nothing has come for this long is forgotten; 1 to 86400.
+        max_unproven: How many addresses may be known before they have proven that they receive what they are
+            sent; 16 to 1000000. The ones silent longest make room; each takes about 250 bytes.
+        max_connections_per_source: How many clients one source may have: an IPv4 address, or an IPv6 network
+            of 64 bits. None means 256, and any number from this machine and private networks; 1 to 1000000
+            holds for all.
+        max_new_per_source: How many clients of one source may join in a second, up to as many at once. None
+            means 64, and any number from this machine and private networks; 1 to 1000000 holds for all.
+        max_package_rate: How many packages a client may send in a second, up to as many at once; 10 to
+            1000000. More are dropped and count as lost.
+        max_event_rate: How many bytes of events a client may send in a second, up to as many at once; 2048 to
+            1073741824. Packages with more are dropped and count as lost.
+        host_shutdown: Whether the first client may shut the server down.
 
     Raises:
         TypeError: There is no such option, or the value has the wrong type.
@@ -132,6 +149,12 @@ class ServerOptions(ConnectionOptions):
 
     max_connections: int = _count(16_384, 1, 1_000_000)
     idle_removal: float = _seconds(60.0, 1.0, 86_400.0)
+    max_unproven: int = _count(8192, 16, 1_000_000)
+    max_connections_per_source: int | None = _share(1, 1_000_000)
+    max_new_per_source: int | None = _share(1, 1_000_000)
+    max_package_rate: int = _count(500, 10, 1_000_000)
+    max_event_rate: int = _count(262_144, 2048, 1 << 30, " bytes")
+    host_shutdown: bool = True
 
 
 class ClientSettings(TypedDict, total=False):
@@ -154,6 +177,12 @@ class ServerSettings(ClientSettings, total=False):
 
     max_connections: int
     idle_removal: float
+    max_unproven: int
+    max_connections_per_source: int | None
+    max_new_per_source: int | None
+    max_package_rate: int
+    max_event_rate: int
+    host_shutdown: bool
 
 
 def make_options(
@@ -193,7 +222,9 @@ def _check(owner: str, option: Field[Any], value: Any) -> None:
         if not isinstance(value, bool):
             raise TypeError(f"option {option.name} of {owner} must be True or False, not {value!r}")
         return
-    whole = isinstance(option.default, int)
+    if option.default is None and value is None:
+        return
+    whole = option.default is None or isinstance(option.default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         wanted = "an int" if whole else "a number of seconds"
         raise TypeError(f"option {option.name} of {owner} must be {wanted}, not {value!r}")

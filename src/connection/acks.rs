@@ -47,6 +47,12 @@ impl ReceiveWindow {
         }
     }
 
+    /// Whether a number lies where the next packages may: not far ahead, nor known or too old.
+    pub(crate) fn is_near(self, sequence: Sqn) -> bool {
+        let in_reach = self.newest == Sqn::ZERO || sequence.since(self.newest) <= 2 * WINDOW;
+        in_reach && matches!(self.classify(sequence), Arrival::Newest | Arrival::Older)
+    }
+
     /// Takes note of `sequence`. The package before a gap stays acknowledged (PyGaSe forgets it, which
     /// makes its sender believe it lost).
     pub fn receive(&mut self, sequence: Sqn) -> Arrival {

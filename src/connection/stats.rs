@@ -25,6 +25,8 @@ pub struct Stats {
     pub implausible: u64,
     /// Packages or events refused because a queue was full.
     pub queue_full: u64,
+    /// Packages dropped because more came than the rate of packages or event bytes allows.
+    pub over_rate: u64,
     /// Events received.
     pub events_received: u64,
     /// Events sent, each time they were.
@@ -37,7 +39,7 @@ pub struct Stats {
 
 impl Stats {
     /// What was lost or dropped, under the name users know it by.
-    pub fn troubles(&self) -> [(&'static str, u64); 6] {
+    pub fn troubles(&self) -> [(&'static str, u64); 8] {
         [
             ("lost", self.lost),
             ("duplicate", self.duplicate),
@@ -45,6 +47,8 @@ impl Stats {
             ("malformed", self.malformed),
             ("implausible", self.implausible),
             ("queue_full", self.queue_full),
+            ("over_rate", self.over_rate),
+            ("events_out_of_order", self.events_out_of_order),
         ]
     }
 }

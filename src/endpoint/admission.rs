@@ -12,16 +12,16 @@ use std::{
 
 use siphasher::sip::SipHasher13;
 
-use super::{Counters, HELLO};
+use super::{Counters, HELLO, sources::Source};
 use crate::{
     connection::{Arrival, NumberedArrivals, ReceiveWindow, Token},
     wire::{Body, Header, Package, PackageWriter, Sqn},
 };
 
-/// Slots of the table, in buckets of [`WAYS`].
-const SLOTS: usize = 8192;
 /// Slots an address may take; the one that has been silent longest makes room.
 const WAYS: usize = 16;
+/// Buckets that addresses of one source share, unless it is private: no source can have the table for itself.
+const BUCKETS_PER_SOURCE: u64 = 4;
 /// An unproven address from which nothing has come for this long is forgotten.
 const EXPIRY: Duration = Duration::from_secs(5);
 /// How many bytes an unproven address may be sent for each byte it sent (RFC 9000, section 8.1).
@@ -40,11 +40,18 @@ const OPEN_ANSWERS: u16 = 50;
 const HELD_PER_ADDRESS: usize = 2048;
 /// Bytes of events held for all addresses together.
 const HELD_IN_ALL: usize = 4 * 1024 * 1024;
+/// What an event that is held costs besides its bytes.
+const HELD_OVERHEAD: usize = 32;
 /// This many acknowledgements of numbers never sent silence an address until [`EXPIRY`] after the first.
 const MAX_WRONG_ACKS: u8 = 8;
 /// How far the first number to an address lies at least ahead of what it acknowledges when it comes: what a
 /// server before us sent last may still be under way to it. The client takes a leap this long for a new server.
 pub(super) const LEAP: u16 = 1024;
+
+/// Who acknowledges the same wrong number so often does not guess.
+const INSISTING: u8 = 4;
+/// From how many numbers at least one is chosen that has to lie ahead of two others.
+const LEAST_CHOICE: i32 = 8192;
 
 /// What is known of an address that has not proven itself.
 #[derive(Debug)]
@@ -53,6 +60,10 @@ struct Stranger {
     /// Newest number sent to it, or the one before the first.
     last: Sqn,
     answers: u16,
+    /// The number it acknowledges wrongly, and how often it has acknowledged that or one shortly after it.
+    insisted: Option<(Sqn, u8)>,
+    /// Newest number and answers before it was taken for one that held a session.
+    before: Option<(Sqn, u16)>,
     /// How many of the waits between answers are over.
     gaps: usize,
     next_answer: Duration,
@@ -77,10 +88,35 @@ impl Stranger {
         self.initial_ack != Sqn::ZERO && (0..i32::from(LEAP)).contains(&ack.since(self.initial_ack))
     }
 
+    /// Takes it, once, for one that held a session and has ignored what it was sent, because somebody had spoken in
+    /// its name: numbers to it go on ahead of what it acknowledges and of all sent so far, if that leaves enough to
+    /// choose from.
+    fn begin_after(&mut self, now: Duration, ack: Sqn, random: u64) -> bool {
+        let (first, times) =
+            self.insisted.filter(|(first, _)| (0..=32).contains(&ack.since(*first))).unwrap_or((ack, 0));
+        self.insisted = Some((first, times + 1));
+        if times + 1 < INSISTING {
+            return false;
+        }
+        let ahead = ack.since(self.last);
+        let least = ahead.max(0) + i32::from(LEAP);
+        let choice = (32_766 + ahead.min(0)) - least;
+        if choice < LEAST_CHOICE || self.before.is_some() {
+            return false;
+        }
+        let step = least + (random % u64::from(choice.unsigned_abs())) as i32;
+        self.before = Some((self.last, self.answers));
+        self.last = self.last.ahead(step as u16);
+        (self.initial_ack, self.answers, self.gaps, self.next_answer) = (ack, 0, 0, now);
+        true
+    }
+
     /// Whether it was sent this number lately. Zero, which is no number, is as far from others as 65535 is.
     fn was_sent(&self, sequence: Sqn) -> bool {
-        sequence != Sqn::ZERO
-            && (0..i32::from(self.answers.min(OPEN_ANSWERS))).contains(&self.last.since(sequence))
+        let among = |(last, answers): (Sqn, u16)| {
+            (0..i32::from(answers.min(OPEN_ANSWERS))).contains(&last.since(sequence))
+        };
+        sequence != Sqn::ZERO && (among((self.last, self.answers)) || self.before.is_some_and(among))
     }
 }
 
@@ -111,13 +147,17 @@ pub(super) struct Admission {
     /// Makes first numbers differ when an address comes again.
     drawn: u64,
     held_in_all: usize,
+    /// Private sources have a share like any other.
+    limits_private: bool,
 }
 
 impl Admission {
-    /// An empty table. `secret` must be unpredictable: first numbers derive from it.
-    pub(super) fn new(secret: [u8; 16]) -> Self {
+    /// An empty table for so many addresses. `secret` must be unpredictable: first numbers derive from it.
+    pub(super) fn new(secret: [u8; 16], slots: usize, limits_private: bool) -> Self {
+        let slots = slots.next_multiple_of(WAYS).max(WAYS);
         Self {
-            slots: std::iter::repeat_with(|| None).take(SLOTS).collect(),
+            slots: std::iter::repeat_with(|| None).take(slots).collect(),
+            limits_private,
             secret,
             drawn: 0,
             held_in_all: 0,
@@ -167,6 +207,12 @@ impl Admission {
         if ack != Sqn::ZERO && !stranger.is_left_over(ack) {
             stranger.wrong_acks += 1;
             counters.wrong_acks += 1;
+            self.drawn += 1;
+            let random = self.hash(from, self.drawn);
+            let stranger = self.slots.get_mut(index)?.as_mut()?;
+            if stranger.begin_after(now, ack, random) {
+                answer(now, stranger, counters, out);
+            }
             return None;
         }
         if let Body::Client { time_order } = package.body {
@@ -179,6 +225,12 @@ impl Admission {
         hold(stranger, package, &mut self.held_in_all, counters);
         answer(now, stranger, counters, out);
         None
+    }
+
+    /// How many bytes the table takes, and what it points to.
+    pub(super) fn memory(&self) -> usize {
+        let strangers = self.slots.iter().flatten().count();
+        self.slots.len() * size_of::<usize>() + strangers * size_of::<Stranger>() + self.held_in_all
     }
 
     /// A token that nobody guesses.
@@ -200,7 +252,13 @@ impl Admission {
         header: Header,
         counters: &mut Counters,
     ) -> usize {
-        let bucket = self.hash(from, 0) as usize % (SLOTS / WAYS) * WAYS;
+        let mut place = self.hash(from, 0);
+        let source = Source::of(from);
+        if self.limits_private || !source.is_private() {
+            let of_source = self.hash(SocketAddr::new(source.ip(), 0), 0);
+            place = of_source.wrapping_add(place % BUCKETS_PER_SOURCE);
+        }
+        let bucket = (place % (self.slots.len() / WAYS) as u64) as usize * WAYS;
         let ways = bucket..bucket + WAYS;
         let age = |index: &usize| match self.slots.get(*index).and_then(Option::as_ref) {
             Some(stranger) if stranger.address == from => Duration::ZERO,
@@ -223,6 +281,8 @@ impl Admission {
             address: from,
             last: before_first(header.ack, random),
             answers: 0,
+            insisted: None,
+            before: None,
             gaps: 0,
             next_answer: now,
             heard: now,
@@ -267,7 +327,7 @@ fn hold(stranger: &mut Stranger, package: &Package<'_>, held_in_all: &mut usize,
     if !matches!(stranger.window.classify(package.header.sequence), Arrival::Newest | Arrival::Older) {
         return;
     }
-    let bytes: usize = package.events().map(<[u8]>::len).sum();
+    let bytes: usize = package.events().map(|event| event.len() + HELD_OVERHEAD).sum();
     if bytes > 0 && (stranger.held_bytes + bytes > HELD_PER_ADDRESS || *held_in_all + bytes > HELD_IN_ALL) {
         counters.over_limit += 1;
         return;
@@ -323,7 +383,7 @@ mod tests {
         let package = Package::decode(Kind::Client, &datagram).unwrap();
         let (mut counters, mut out) = (Counters::default(), Vec::new());
         let from = "192.0.2.1:4000".parse().unwrap();
-        let mut admission = Admission::new([7; 16]);
+        let mut admission = Admission::new([7; 16], 8192, false);
         let proven = admission.receive(Duration::ZERO, from, size, &package, &mut counters, &mut out);
         assert!(proven.is_none());
         assert_eq!(

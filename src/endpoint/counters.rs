@@ -23,6 +23,11 @@ pub struct Counters {
     pub silenced: u64,
     /// Dropped because a limit was reached.
     pub over_limit: u64,
+    /// Addresses that proved themselves and were not taken, because their source had enough connections or made them
+    /// too fast.
+    pub over_source: u64,
+    /// Packages of connections that sent more than their rate of packages or event bytes.
+    pub over_rate: u64,
     /// Packages from proven addresses that cannot belong to their session.
     pub implausible: u64,
     /// Addresses that have proven themselves.
@@ -49,6 +54,8 @@ impl Counters {
             ("wrong_acks", self.wrong_acks),
             ("silenced", self.silenced),
             ("over_limit", self.over_limit),
+            ("over_source", self.over_source),
+            ("over_rate", self.over_rate),
             ("implausible", self.implausible),
             ("proven", self.proven),
             ("moved", self.moved),
@@ -61,13 +68,15 @@ impl Counters {
 
 impl Counters {
     /// What was dropped that no connection counts.
-    pub fn troubles(&self) -> [(&'static str, u64); 6] {
+    pub fn troubles(&self) -> [(&'static str, u64); 8] {
         [
             ("malformed", self.malformed),
             ("evicted", self.evicted),
             ("wrong_acks", self.wrong_acks),
             ("over_limit", self.over_limit),
+            ("over_source", self.over_source),
             ("implausible", self.implausible),
+            ("wrong_tokens", self.wrong_tokens),
             ("shutdown_refused", self.shutdown_refused),
         ]
     }

@@ -6,18 +6,22 @@
 //! nothing, `poll_event`, and sleeps until `poll_timeout`.
 
 mod admission;
+mod bucket;
 mod client;
+mod config;
 mod counters;
 mod peer;
 mod schedule;
 mod server;
+mod sources;
 #[cfg(test)]
 mod tests;
 
 pub use client::{ClientAction, ClientConnection};
+pub use config::ServerConfig;
 pub use counters::Counters;
 pub use peer::{Peer, ServerConnection};
-pub use server::{ServerConfig, ServerEndpoint, ServerEvent};
+pub use server::{ServerEndpoint, ServerEvent};
 
 use crate::connection::Config;
 

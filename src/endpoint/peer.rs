@@ -36,8 +36,9 @@ const MIN_STATE_BUDGET: usize = 64;
 const MAX_BURST: usize = 48;
 /// The least size of packages that leaves room for anything.
 const MIN_PACKAGE: usize = 256;
-/// How old an acknowledged number may be, in packages: ten seconds at 45 packages per second.
-const MAX_ACK_AGE: i32 = 450;
+/// How far an acknowledged number may lie behind the newest acknowledged before: packages are late by no more than
+/// the window. While a large state comes, several go out in an interval.
+const MAX_ACK_REGRESS: (i32, i32) = (32, 128);
 /// How far a number may jump ahead, at once and per second of silence.
 const MAX_JUMP: (f64, f64) = (64.0, 45.0);
 
@@ -66,6 +67,8 @@ pub struct ServerConnection {
     token: Option<Token>,
     /// The token goes into each package, until the client acknowledges one after this number.
     given_after: Option<Sqn>,
+    /// Newest number that the client has acknowledged in this session.
+    newest_ack: Option<Sqn>,
     /// The last package was full of a state that is too large for it.
     bursts: bool,
     /// Packages acknowledged and bytes sent when the session began.
@@ -124,6 +127,7 @@ impl ServerConnection {
             hello: false,
             token: None,
             given_after: None,
+            newest_ack: None,
             bursts: false,
             begun_at: (0, 0),
             state_gave_way: false,
@@ -222,6 +226,7 @@ impl ServerConnection {
         self.connection.received = proven.window;
         self.connection.set_status(Status::Connected);
         self.connection.accept_held(now, proven.held);
+        self.newest_ack = None;
         self.restart_candidate = None;
         self.shutdown_asked = None;
         self.driver = Driver::Server;
@@ -243,7 +248,10 @@ impl ServerConnection {
             candidate.hello = header.ack_bitfield == HELLO;
             return Belongs::No;
         }
-        if !(0..=MAX_ACK_AGE).contains(&local.since(header.ack)) {
+        let (usual, in_bulk) = MAX_ACK_REGRESS;
+        let regress = if self.bursts { in_bulk } else { usual };
+        let oldest = self.newest_ack.unwrap_or(header.ack);
+        if local.since(header.ack) < 0 || oldest.since(header.ack) > regress {
             return Belongs::No;
         }
         let ahead = header.sequence.since(self.connection.received.newest);
@@ -301,7 +309,11 @@ impl ServerConnection {
         if let Some(view) = &mut self.view {
             self.connection.take_arrived().for_each(|number| view.arrived(number));
         }
-        if self.given_after.is_some_and(|after| package.header.ack.newer_than(after)) {
+        let ack = package.header.ack;
+        if receipt != Receipt::Dropped && self.newest_ack.is_none_or(|newest| ack.newer_than(newest)) {
+            self.newest_ack = Some(ack);
+        }
+        if self.given_after.is_some_and(|after| ack.newer_than(after)) {
             self.given_after = None;
         }
         let Body::Client { time_order } = package.body else { return };

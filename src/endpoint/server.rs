@@ -8,13 +8,15 @@ use std::{
 };
 
 use super::{
-    Counters, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConnection,
+    Counters, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConfig, ServerConnection,
     admission::{Admission, Proven},
+    bucket::Bucket,
     peer::{Belongs, Lapsed},
     schedule::Wheel,
+    sources::Sources,
 };
 use crate::{
-    connection::{Config, Status, Token, token_in},
+    connection::{ReceiveWindow, Status, Token, token_in},
     state::Store,
     wire::{Body, Kind, Package, Sqn},
 };
@@ -27,23 +29,6 @@ const BURST: u32 = 4;
 const LAPSED: usize = 1024;
 /// How often a disconnected client is looked at.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
-
-/// What a server may be told.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ServerConfig {
-    /// Timing and limits of each connection.
-    pub connection: Config,
-    /// How many connections there may be.
-    pub max_connections: usize,
-    /// A connection from which nothing has come for this long is forgotten.
-    pub idle_removal: Duration,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self { connection: Config::default(), max_connections: 16_384, idle_removal: Duration::from_secs(60) }
-    }
-}
 
 /// What happened at a server.
 #[derive(Clone, Debug)]
@@ -69,6 +54,17 @@ struct Entry {
     address: SocketAddr,
     /// When its turn is. A turn that comes at another time is one that was moved.
     turn: Duration,
+    packages: Bucket,
+    event_bytes: Bucket,
+}
+
+impl Entry {
+    /// Whether a package keeps to the rates of its connection.
+    fn may_send(&mut self, now: Duration, package: &Package<'_>, config: &ServerConfig) -> bool {
+        let events: usize = package.events().map(<[u8]>::len).sum();
+        self.packages.take(now, 1, config.max_package_rate)
+            && (events == 0 || self.event_bytes.take(now, events as u32, config.max_event_rate))
+    }
 }
 
 /// Many clients.
@@ -82,6 +78,7 @@ pub struct ServerEndpoint {
     by_address: HashMap<SocketAddr, usize>,
     /// Of the clients of ours.
     tokens: HashMap<Token, usize>,
+    sources: Sources,
     /// Sessions of clients of ours that were forgotten, the latest last.
     lapsed: VecDeque<Lapsed>,
     /// Peers of an earlier run, taken up again when their address proves itself again.
@@ -102,11 +99,12 @@ impl ServerEndpoint {
         Self {
             config,
             store,
-            admission: Admission::new(secret),
+            admission: Admission::new(secret, config.max_unproven, config.max_new_per_source.is_some()),
             entries: Vec::new(),
             free: Vec::new(),
             by_address: HashMap::new(),
             tokens: HashMap::new(),
+            sources: Sources::default(),
             lapsed: VecDeque::new(),
             remembered: HashMap::new(),
             host: None,
@@ -157,6 +155,7 @@ impl ServerEndpoint {
         self.lock_store().tick_idle(now);
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP_INTERVAL;
+            self.sources.sweep(now);
             self.sweep();
         }
     }
@@ -199,6 +198,7 @@ impl ServerEndpoint {
         }
         self.by_address.clear();
         self.tokens.clear();
+        self.sources.clear();
         self.due.clear();
         self.host = None;
     }
@@ -206,6 +206,11 @@ impl ServerEndpoint {
     /// What was seen so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How many bytes it takes at present to know addresses that have not proven themselves.
+    pub fn unproven_memory(&self) -> usize {
+        self.admission.memory()
     }
 
     /// How many clients have proven themselves and are not forgotten.
@@ -227,8 +232,8 @@ impl ServerEndpoint {
     }
 
     fn handle_shutdown(&mut self, now: Duration, known: Option<usize>, datagram: &[u8]) {
-        let host =
-            self.entry(known).filter(|entry| datagram == SHUTDOWN && Some(entry.peer.tag) == self.host);
+        let may = datagram == SHUTDOWN && self.config.host_shutdown;
+        let host = self.entry(known).filter(|entry| may && Some(entry.peer.tag) == self.host);
         if !host.is_some_and(|entry| entry.peer.lock().ask_shutdown(now)) {
             self.counters.shutdown_refused += 1;
         }
@@ -241,6 +246,10 @@ impl ServerEndpoint {
             self.answers.push_back((from, answer));
         }
         let Some(mut proven) = proven else { return };
+        // What came before the proof may have come from somebody else, under numbers that it would never reach.
+        if !proven.window.is_near(package.header.sequence) {
+            proven.window = ReceiveWindow::default();
+        }
         if let Some(token) = package.events().find_map(token_in).filter(|_| proven.hello) {
             if let Some(key) = self.tokens.get(&token).copied() {
                 self.move_session(now, key, from, proven, size, package);
@@ -255,6 +264,10 @@ impl ServerEndpoint {
             self.counters.over_limit += 1;
             return;
         }
+        if !self.sources.admit(now, from, &self.config) {
+            self.counters.over_source += 1;
+            return;
+        }
         let peer = self
             .remembered
             .remove(&from)
@@ -263,7 +276,13 @@ impl ServerEndpoint {
         peer.lock().begin(now, proven, token, time_order(package), &self.lock_store());
         let key = self.free.pop().unwrap_or(self.entries.len());
         self.tokens.extend(peer.lock().token().map(|token| (token, key)));
-        let entry = Some(Entry { peer: Arc::clone(&peer), address: from, turn: Duration::ZERO });
+        let entry = Some(Entry {
+            peer: Arc::clone(&peer),
+            address: from,
+            turn: Duration::ZERO,
+            packages: Bucket::default(),
+            event_bytes: Bucket::default(),
+        });
         match self.entries.get_mut(key) {
             Some(slot) => *slot = entry,
             None => self.entries.push(entry),
@@ -299,6 +318,8 @@ impl ServerEndpoint {
         entry.turn = Duration::ZERO;
         self.by_address.remove(&from);
         self.by_address.insert(to, key);
+        self.sources.leave(from);
+        self.sources.enter(to);
         peer.set_address(to);
         self.counters.moved += 1;
         self.events.push_back(ServerEvent::Moved(Arc::clone(&peer), from));
@@ -320,7 +341,15 @@ impl ServerEndpoint {
         {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
             match connection.belongs(now, package) {
-                Belongs::Yes => connection.receive(now, package, &store),
+                Belongs::Yes => {
+                    let entry = self.entries.get_mut(key).and_then(Option::as_mut);
+                    if entry.is_none_or(|entry| entry.may_send(now, package, &self.config)) {
+                        connection.receive(now, package, &store);
+                    } else {
+                        connection.connection_mut().stats.over_rate += 1;
+                        self.counters.over_rate += 1;
+                    }
+                }
                 Belongs::Restarted => {
                     let fresh = self.admission.draw_token(address);
                     connection.begin_anew(now, fresh, time_order(package), &store);
@@ -419,6 +448,7 @@ impl ServerEndpoint {
         if let Some(entry) = self.entries.get_mut(key).and_then(Option::take) {
             self.free.push(key);
             self.by_address.remove(&entry.address);
+            self.sources.leave(entry.address);
         }
         self.events.push_back(ServerEvent::Removed(Arc::clone(peer)));
         if self.host == Some(peer.tag) {

@@ -6,6 +6,7 @@ use std::{
 };
 
 mod events;
+mod limits;
 mod returning;
 mod takeover;
 

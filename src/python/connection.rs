@@ -382,6 +382,7 @@ impl PyConnection {
             ("malformed", stats.malformed),
             ("implausible", stats.implausible),
             ("queue_full", stats.queue_full),
+            ("over_rate", stats.over_rate),
             ("events_received", stats.events_received),
             ("events_sent", stats.events_sent),
             ("events_repeated", stats.events_repeated),

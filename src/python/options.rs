@@ -15,6 +15,12 @@ pub(super) fn server_config(options: Option<&Bound<'_, PyDict>>) -> PyResult<Ser
         match &*name.extract::<String>()? {
             "max_connections" => config.max_connections = value.extract()?,
             "idle_removal" => config.idle_removal = seconds(&value)?,
+            "max_unproven" => config.max_unproven = value.extract()?,
+            "max_connections_per_source" => config.max_connections_per_source = value.extract()?,
+            "max_new_per_source" => config.max_new_per_source = value.extract()?,
+            "max_package_rate" => config.max_package_rate = value.extract()?,
+            "max_event_rate" => config.max_event_rate = value.extract()?,
+            "host_shutdown" => config.host_shutdown = value.extract()?,
             name => set(&mut config.connection, name, &value)?,
         }
     }

@@ -152,3 +152,42 @@ def poll_bad(connection):
         connection.latency = 1.0
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+class TestShares:
+    @pytest.mark.parametrize("name", ["max_connections_per_source", "max_new_per_source"])
+    def test_none_is_a_value(self, name):
+        assert getattr(ServerOptions(), name) is None
+        assert getattr(ServerOptions(**{name: 3}), name) == 3
+        with pytest.raises(ValueError, match=rf"{name} of ServerOptions must be from 1 to 1000000 or None"):
+            ServerOptions(**{name: 0})
+        with pytest.raises(TypeError, match=rf"{name} of ServerOptions must be an int"):
+            ServerOptions(**{name: 1.5})
+
+    @pytest.mark.timeout(60)
+    def test_set_it_holds_for_this_machine_too(self, serve, wait_for):
+        server = serve(pygase.Server(pygase.GameStateStore(), max_connections_per_source=2))
+        clients = [pygase.Client() for _ in range(3)]
+        for client in clients:
+            client.start(server.port)
+        wait_for(lambda: server._session._udp.stats()["over_source"])
+        assert len(server.connections) == 2
+        for client in clients:
+            client.disconnect()
+
+    @pytest.mark.parametrize("value", [1, None, "yes"])
+    def test_yes_or_no(self, value):
+        with pytest.raises(TypeError, match=r"host_shutdown of ServerOptions must be True or False"):
+            ServerOptions(host_shutdown=value)
+
+
+@pytest.mark.timeout(60)
+def test_a_server_that_does_not_allow_it_is_not_shut_down(serve, wait_for):
+    server = serve(pygase.Server(pygase.GameStateStore(), host_shutdown=False))
+    client = pygase.Client()
+    client.start(server.port)
+    wait_for(lambda: server.host_client)
+    client.disconnect(shutdown_server=True)
+    wait_for(lambda: server._session._udp.stats()["shutdown_refused"] == 3)
+    time.sleep(0.5)
+    assert server.port is not None
