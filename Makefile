@@ -37,7 +37,7 @@ help: ## list the targets
 demo: core-fast ## build, and watch four bots play chase over the wire (SECONDS=15)
 	@$(BIN)/python examples/chase/demo.py --seconds $(or $(SECONDS),15)
 
-STAGES := rustfmt clippy ruff mypy shim stubtest rust-test rust-portable rust-session \
+STAGES := rustfmt clippy ruff mypy shim stubtest rust-test rust-portable rust-session fuzz-test \
 	py-unit py-compat py-compat-original interop py-portable
 
 .PHONY: test
@@ -63,6 +63,18 @@ soak: environments core-test ## the property tests for long (CASES=50000)
 	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test state network
 	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test replication sessions
 	HYPOTHESIS_CASES=$(or $(CASES),50000) $(PYTEST) tests/property
+
+.PHONY: fuzz
+fuzz: .cache/cargo/bin/cargo-fuzz ## libFuzzer with AddressSanitizer on every decoder and machine (MINUTES=20)
+	@for target in decoders scripts; do \
+		mkdir -p .cache/fuzz/$$target && PATH="$(CURDIR)/.cache/cargo/bin:$$PATH" \
+		$(CARGO) +nightly fuzz run --target-dir target/fuzz-asan $$target .cache/fuzz/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$$(( $(or $(MINUTES),20) * 30 )) -max_len=4096 -rss_limit_mb=2048 -timeout=10 || exit 1; \
+	done
+
+.PHONY: fuzz-seed
+fuzz-seed: ## one seeded input again (BODY=session SEED=1)
+	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin seed $(BODY) $(SEED)
 
 .PHONY: bench
 bench: environments core-fast ## what replication costs, beside the released PyGaSe
@@ -95,6 +107,7 @@ clippy: .venv/.build-tools ## Rust lints, with Python, without, and with portabl
 	$(CARGO) clippy --locked --quiet --all-targets -- -D warnings
 	$(CARGO) clippy --locked --quiet --all-targets --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --quiet --all-targets --no-default-features --features portable-io -- -D warnings
+	cd fuzz && $(CARGO) clippy --locked --quiet --all-targets --no-default-features --target-dir ../target/fuzz -- -D warnings
 
 .PHONY: ruff
 ruff: .venv/.dev-tools ## Python lints and formatting
@@ -124,6 +137,10 @@ rust-portable: ## the Rust tests with portable I/O
 .PHONY: rust-session
 rust-session: ## a server and a client in Rust alone
 	$(CARGO) run --locked --quiet --no-default-features --example rust_session
+
+.PHONY: fuzz-test
+fuzz-test: ## fuzz bodies on their corpus, and on a million inputs a decoder and 20,000 scripts a machine
+	cd fuzz && $(CARGO) test --locked --no-default-features --target-dir ../target/fuzz
 
 .PHONY: py-test
 py-test: py-unit py-compat ## Python tests: unit and compatibility
@@ -177,6 +194,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv-original
 	$(ORIGINAL) -m pip install --quiet -r requirements-original.txt
 	@touch $@
+
+.cache/cargo/bin/cargo-fuzz:
+	$(CARGO) install --quiet --locked --version 0.13.2 --root .cache/cargo cargo-fuzz
 
 # The extension lies in python/pygase, one at a time: `fast` for the demo, `test` (with debug assertions, and
 # the dependencies shared with `cargo test`) for the tests. The stamp says which one is there.

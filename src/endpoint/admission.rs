@@ -76,6 +76,8 @@ struct Stranger {
     /// When the first of them came.
     wrong_since: Duration,
     window: ReceiveWindow,
+    /// What answers acknowledge: nothing with events, which are lost if the proof never comes.
+    acknowledged: ReceiveWindow,
     time_order: Sqn,
     hello: bool,
     held: Vec<Box<[u8]>>,
@@ -292,6 +294,7 @@ impl Admission {
             wrong_acks: 0,
             wrong_since: now,
             window: ReceiveWindow::default(),
+            acknowledged: ReceiveWindow::default(),
             time_order: Sqn::ZERO,
             hello: false,
             held: Vec::new(),
@@ -336,6 +339,9 @@ fn hold(stranger: &mut Stranger, package: &Package<'_>, held_in_all: &mut usize,
     *held_in_all += bytes;
     stranger.held.extend(package.events().map(Box::from));
     stranger.window.receive(package.header.sequence);
+    if bytes == 0 {
+        stranger.acknowledged.receive(package.header.sequence);
+    }
 }
 
 /// Appends an answer if one is due and paid for: a package with an update that carries the stranger's own
@@ -347,8 +353,8 @@ fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: 
     let start = out.len();
     let header = Header {
         sequence: stranger.last.next(),
-        ack: stranger.window.newest,
-        ack_bitfield: if stranger.hello { HELLO } else { stranger.window.bitfield },
+        ack: stranger.acknowledged.newest,
+        ack_bitfield: if stranger.hello { HELLO } else { stranger.acknowledged.bitfield },
     };
     let update = super::empty_update(stranger.time_order);
     if PackageWriter::new(out, header, Body::Server { update: &update }).is_err() {

@@ -83,6 +83,8 @@ pub struct ClientConnection {
     replica: Replica,
     phase: Phase,
     server_is_ours: bool,
+    /// It was, and then did not answer a hello: its answer may still be on the way.
+    server_was_ours: bool,
     /// Until when to say hello again, though there is something to acknowledge.
     greeting_until: Option<Duration>,
     /// The session is shown to the server by its token in each package, until it acknowledges one after this number.
@@ -117,6 +119,7 @@ impl ClientConnection {
             replica: Replica::new(),
             phase: Phase::Idle,
             server_is_ours: false,
+            server_was_ours: false,
             greeting_until: None,
             presented_after: None,
             asked_after: None,
@@ -168,6 +171,7 @@ impl ClientConnection {
         self.connection.set_status(Status::Connecting);
         self.phase = Phase::Running;
         self.server_is_ours = false;
+        self.server_was_ours = false;
         self.next_send = now;
         self.trying_since = now;
         self.unanswered_said = false;
@@ -236,7 +240,8 @@ impl ClientConnection {
             // The server still speaks to whoever had this port before. Answering it sets that right.
             package.header = Header { sequence: package.header.sequence, ..Header::default() };
         }
-        let says_hello = package.header.ack_bitfield == HELLO && (first || self.server_is_ours);
+        let may_say_hello = first || self.server_is_ours || self.server_was_ours;
+        let says_hello = package.header.ack_bitfield == HELLO && may_say_hello;
         if says_hello {
             self.server_is_ours = true;
             package.header.ack_bitfield = 0;
@@ -375,6 +380,7 @@ impl ClientConnection {
                     self.last_header = Header::default();
                     self.resync();
                     self.server_is_ours = false;
+                    self.server_was_ours = false;
                     self.connection.number_events(true);
                     self.greeting_until = None;
                     self.presented_after = None;
@@ -392,6 +398,7 @@ impl ClientConnection {
         if self.greeting_until.is_some_and(|until| until <= now) {
             self.greeting_until = None;
             self.server_is_ours = false;
+            self.server_was_ours = true;
             self.connection.number_events(false);
         }
         if header.ack == Sqn::ZERO || self.greeting_until.is_some() {

@@ -41,6 +41,8 @@ const MIN_PACKAGE: usize = 256;
 const MAX_ACK_REGRESS: (i32, i32) = (32, 128);
 /// How far a number may jump ahead, at once and per second of silence.
 const MAX_JUMP: (f64, f64) = (64.0, 45.0);
+/// How long after the beginning of a session packages from before it may still come.
+const STRAGGLERS: Duration = Duration::from_secs(3);
 
 /// A connection to a client, and what the server knows of the client's game state.
 ///
@@ -73,6 +75,8 @@ pub struct ServerConnection {
     bursts: bool,
     /// Packages acknowledged and bytes sent when the session began.
     begun_at: (u64, u64),
+    /// When that was.
+    began: Duration,
     /// The last package had no room for the state beside its event.
     state_gave_way: bool,
     restart_candidate: Option<RestartCandidate>,
@@ -130,6 +134,7 @@ impl ServerConnection {
             newest_ack: None,
             bursts: false,
             begun_at: (0, 0),
+            began: Duration::ZERO,
             state_gave_way: false,
             restart_candidate: None,
             shutdown_asked: None,
@@ -221,6 +226,7 @@ impl ServerConnection {
     /// Goes on with a client that has proven another address: what was in flight is lost, all else is as it was.
     pub(super) fn go_on(&mut self, now: Duration, proven: Proven) {
         self.connection.restart(now);
+        self.began = now;
         self.begun_at = (self.connection.stats.acknowledged, self.connection.stats.bytes_sent);
         self.connection.local_sequence = proven.local_sequence;
         self.connection.received = proven.window;
@@ -242,6 +248,10 @@ impl ServerConnection {
         let header = &package.header;
         let local = self.connection.local_sequence;
         if header.ack == Sqn::ZERO {
+            let young = now.saturating_sub(self.began) < STRAGGLERS;
+            if young && self.connection.received.classify(header.sequence) == Arrival::Older {
+                return Belongs::No;
+            }
             // A client that acknowledges nothing has started anew, or is a fresh one.
             let candidate =
                 self.restart_candidate.get_or_insert(RestartCandidate { base: local, hello: false });

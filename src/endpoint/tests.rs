@@ -492,13 +492,16 @@ fn early_events_are_bounded_and_what_finds_no_room_is_not_acknowledged() {
     }
     let answers = sent(&mut server, MS * 180);
     let last = Package::decode(Kind::Server, &answers.last().unwrap().1).unwrap();
-    assert_eq!(last.header.ack, Sqn::new(2), "the third found no room");
+    assert_eq!(last.header.ack, Sqn::ZERO, "they are lost if the proof never comes");
     assert_eq!(server.counters().over_limit, 1);
     server.handle_datagram(MS * 200, raw.at, &raw.package(last.header.sequence, &[]));
     let ServerEvent::Connected(peer) = server.poll_event().unwrap() else { panic!("connected") };
     let mut happened = Vec::new();
     peer.take_events(&mut happened);
     assert_eq!(happened.iter().filter(|e| matches!(e, ConnectionEvent::Event(_))).count(), 2);
+    let (_, package) = sent(&mut server, MS * 200).pop().expect("its first package goes out at once");
+    let header = Package::decode(Kind::Server, &package).unwrap().header;
+    assert_eq!((header.ack, header.ack_bitfield >> 29), (Sqn::new(4), 0b011), "the third found no room");
 }
 
 #[test]
