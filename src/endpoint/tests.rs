@@ -50,6 +50,8 @@ struct World {
     clients: HashMap<SocketAddr, ClientConnection>,
     server_events: Vec<ServerEvent>,
     next_port: u16,
+    /// Whether what clients send is lost, and what the server sends.
+    cut: (bool, bool),
     /// Packages from the server, counted by receiver.
     delivered: HashMap<SocketAddr, usize>,
 }
@@ -65,6 +67,7 @@ impl World {
             clients: HashMap::new(),
             server_events: Vec::new(),
             next_port: 2000,
+            cut: (false, false),
             delivered: HashMap::new(),
         }
     }
@@ -114,7 +117,9 @@ impl World {
         let mut out = Vec::new();
         self.server.handle_timeout(now);
         while let Some(to) = self.server.poll_transmit(now, &mut out) {
-            self.network.send(now, server, to, &out);
+            if !self.cut.1 {
+                self.network.send(now, server, to, &out);
+            }
             out.clear();
         }
         self.server_events.extend(std::iter::from_fn(|| self.server.poll_event()));
@@ -122,7 +127,9 @@ impl World {
             let mut client = self.clients.remove(&at).unwrap();
             client.handle_timeout(now);
             while client.poll_transmit(now, &mut out) {
-                self.network.send(now, at, server, &out);
+                if !self.cut.0 {
+                    self.network.send(now, at, server, &out);
+                }
                 out.clear();
             }
             let actions: Vec<_> = std::iter::from_fn(|| client.poll_action()).collect();

@@ -141,21 +141,24 @@ fn a_retried_event_is_handled_once_and_each_sender_is_told_one_truth() {
 }
 
 #[test]
-fn outages_of_any_length_make_no_event_come_twice() {
-    for (seed, outage) in [500, 1200, 3000, 4900, 6000, 12_000, 60_000].into_iter().enumerate() {
-        let line = lines()[1];
-        let mut talk = Talk::new(seed as u64, line, Config::default());
+fn outages_of_any_length_and_direction_make_no_event_come_twice() {
+    let outages = [500, 1200, 3000, 4900, 6000, 12_000, 60_000];
+    let directions = [(true, true), (true, false), (false, true)];
+    for (seed, (outage, cut)) in
+        outages.into_iter().flat_map(|outage| directions.map(|cut| (outage, cut))).enumerate()
+    {
+        let mut talk = Talk::new(seed as u64, lines()[1], Config::default());
         talk.run(MS * 2000);
-        for lost in [1.0, line.loss] {
+        for cut in [cut, (false, false)] {
             for _ in 0..10 {
                 talk.dispatch(200);
                 talk.dispatch(0);
                 talk.run(MS * 20);
             }
-            talk.world.network.conditions.loss = lost;
+            talk.world.cut = cut;
             talk.run(MS * outage);
         }
-        talk.run(MS * 30_000);
+        talk.run(MS * 15_000);
         talk.up.check(true);
         talk.down.check(false);
     }

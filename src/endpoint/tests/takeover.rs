@@ -115,6 +115,60 @@ fn after_an_outage_a_fresh_port_finds_the_same_session() {
 }
 
 #[test]
+fn whatever_the_outage_the_same_session_is_in_sync_again_soon() {
+    for outage in [500, 1200, 3000, 4900, 6000, 9000, 20_000, 50_000] {
+        for cut in [(true, true), (true, false), (false, true)] {
+            let mut world = World::new(good_line(), &serde_json::json!({"x": 1}));
+            world.join();
+            world.run(MS * 1000);
+            let peer = world.only_peer();
+            world.cut = cut;
+            world.run(MS * outage);
+            world.cut = (false, false);
+            let took = world.time_to_sync(2);
+            // A probe a second, and what takes three or four ways there and back.
+            assert!(took < MS * 1400, "{outage} {cut:?}: {took:?}");
+            world.run(MS * 3000);
+            assert!(Arc::ptr_eq(&peer, &world.only_peer()), "{outage} {cut:?}");
+            assert!(world.only_client().hello(), "{outage} {cut:?}");
+        }
+    }
+}
+
+#[test]
+fn sessions_and_their_numbers_go_on_past_the_wrap_wherever_they_move() {
+    for begin in [65_500, 65_535, 32_700] {
+        let mut world = World::new(good_line(), &serde_json::json!({"x": 1}));
+        let at = world.join();
+        world.client(at).connection_mut().local_sequence = Sqn::new(begin);
+        world.run(MS * 500);
+        let peer = world.only_peer();
+        for turn in 0..30 {
+            let from = peer.address();
+            world.rebind(from);
+            let took = world.time_to_sync(turn + 10);
+            assert!(took < MS * 400, "{begin} {turn}: {took:?}");
+            world.run(MS * 300);
+            assert!(Arc::ptr_eq(&peer, &world.only_peer()), "{begin} {turn}");
+        }
+        assert_eq!(world.server.counters().moved, 30);
+    }
+}
+
+#[test]
+fn a_clock_that_leaps_costs_no_more_than_a_silence() {
+    for leap in [10_000, 3_600_000] {
+        let mut world = World::new(good_line(), &serde_json::json!({"x": 1}));
+        world.join();
+        world.run(MS * 1000);
+        world.now += MS * leap;
+        assert!(world.time_to_sync(2) < MS * 5000, "{leap}");
+        world.run(MS * 3000);
+        assert!(world.only_peer().lock().hello());
+    }
+}
+
+#[test]
 fn a_restarted_server_knows_its_clients_for_ours_again() {
     for latency in [5, 20, 150] {
         let line = Conditions { latency: MS * latency, ..Conditions::default() };
