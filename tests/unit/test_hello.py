@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from support.raw import RawClient, RawServer
 
@@ -78,3 +80,37 @@ def test_any_other_bits_are_no_hello(serve, wait_for):
         wait_for(lambda: server.connections)
         (connection,) = server.connections.values()
         assert connection.stats()["hello"] is False
+
+
+def datagrams(server, wanted, seconds=10.0):
+    """What comes to a raw server until something wanted is in it."""
+    end = time.monotonic() + seconds
+    came = []
+    while time.monotonic() < end:
+        server.wait(0.05)
+        try:
+            data, server.client = server.socket.recvfrom(4096)
+        except BlockingIOError:
+            continue
+        came.append(data)
+        if wanted in data:
+            return came
+    raise AssertionError(f"{wanted} did not come")
+
+
+def test_events_have_numbers_only_while_the_server_may_be_ours():
+    with RawServer() as server:
+        client = pygase.Client(ordered_events=True)
+        client.start(server.port)
+        try:
+            client.dispatch_event("FIRST")
+            came = datagrams(server, b"FIRST")[-1]
+            assert b"\x84\xa1~\x91\x01\xa4type" in came, "an original passes over a key that it does not know"
+            for number in range(1, 6):
+                server.send(sequence=number, ack=1, bits=0)
+            datagrams(server, (5).to_bytes(2, "big") + (0xF0 << 24).to_bytes(4, "big"))
+            client.dispatch_event("SECOND", retries=3)
+            came = datagrams(server, b"SECOND")[-1]
+            assert b"\x83\xa4type\xa6SECOND" in came
+        finally:
+            client.disconnect()

@@ -308,3 +308,69 @@ fn a_client_shows_an_original_server_neither_token_nor_numbers() {
     assert_eq!(client.connection().status(), Status::Connected, "{silent_since:?}");
     assert!(!client.hello());
 }
+
+/// An original client, as far as these tests need one: it takes what is newer, and says what it has.
+struct Original {
+    raw: Raw,
+    newest: Sqn,
+    time_order: Sqn,
+    state: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Original {
+    fn send(&mut self, server: &mut ServerEndpoint, now: Duration) {
+        self.raw.sequence = self.raw.sequence.next();
+        let header = Header { sequence: self.raw.sequence, ack: self.newest, ack_bitfield: 0 };
+        let mut out = Vec::new();
+        PackageWriter::new(&mut out, header, Body::Client { time_order: self.time_order }).unwrap();
+        server.handle_datagram(now, self.raw.at, &out);
+    }
+
+    fn receive(&mut self, bytes: &[u8]) {
+        let package = Package::decode(Kind::Server, bytes).unwrap();
+        let sequence = package.header.sequence;
+        assert!(self.newest == Sqn::ZERO || sequence.since(self.newest) > -32, "it dies of that");
+        assert!(package.events().all(|event| token_in(event).is_none()));
+        self.newest = sequence;
+        let Body::Server { update } = package.body else { unreachable!() };
+        let label = msgpack::update_time_order(update).unwrap();
+        if label.newer_than(self.time_order) {
+            self.time_order = label;
+            self.state.extend(rmp_serde::from_slice::<serde_json::Map<_, _>>(update).unwrap());
+        }
+    }
+}
+
+#[test]
+fn an_original_on_another_port_is_another_connection_and_in_sync_within_a_second() {
+    let store = store(1, &serde_json::json!({"x": 1, "y": 1}));
+    let mut server = endpoint(&store);
+    let mut original = Original {
+        raw: Raw::new(1),
+        newest: Sqn::ZERO,
+        time_order: Sqn::ZERO,
+        state: serde_json::Map::new(),
+    };
+    let mut now = MS;
+    for port in 1..20 {
+        original.raw.at = SocketAddr::from(([10, 0, 0, 3], port));
+        let time_order = store.lock().unwrap().time_order().next();
+        store.lock().unwrap().push(now, time_order, &encode(&serde_json::json!({"x": port + 1}))).unwrap();
+        let (begin, mut proven) = (now, None);
+        while original.state.get("x") != Some(&(port + 1).into()) {
+            now += MS * 25;
+            original.send(&mut server, now);
+            proven = proven.or((server.counters().proven == u64::from(port)).then_some(now));
+            for (to, bytes) in sent(&mut server, now) {
+                if to == original.raw.at {
+                    original.receive(&bytes);
+                }
+            }
+            assert!(now < begin + MS * 2000, "{port}");
+        }
+        assert!(now < proven.expect("proven first") + MS * 1000, "{port}");
+        assert_eq!(server.connections(), usize::from(port), "the others are not forgotten yet");
+        assert_eq!(original.state["y"], 1);
+    }
+    assert_eq!(server.counters().moved, 0);
+}
