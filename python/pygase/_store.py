@@ -46,6 +46,10 @@ class GameStateStore:
         self._lock = threading.RLock()
         self._mirror = _core.Store(initial_game_state.time_order, attributes_of(initial_game_state))
 
+    def _leave_behind(self) -> None:
+        """Take a lock of its own: this is the child of a fork, and a thread of the parent may have held it."""
+        self._lock = threading.RLock()
+
     def get_game_state(self) -> GameState:
         """Return the game state; it is the same object all the time."""
         with self._lock:

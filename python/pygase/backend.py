@@ -274,6 +274,8 @@ class GameStateMachine:
         self._stopped = threading.Event()
         self._stopped.set()
         self._timer = self._stepping = None
+        if isinstance(self._game_state_store, GameStateStore):
+            self._game_state_store._leave_behind()  # the game loop may have been in it
 
     @property
     def _game_loop_is_running(self) -> bool:
