@@ -47,7 +47,7 @@ class GameStateStore:
         self._mirror = _core.Store(initial_game_state.time_order, attributes_of(initial_game_state))
 
     def _leave_behind(self) -> None:
-        """Take a lock of its own: this is the child of a fork, and a thread of the parent may have held it."""
+        """Take another lock: in the child of a fork a thread of the parent may hold this one for ever."""
         self._lock = threading.RLock()
 
     def get_game_state(self) -> GameState:
