@@ -462,13 +462,17 @@ impl Connection {
         &mut self,
         arrivals: Option<Box<NumberedArrivals>>,
     ) -> Option<Box<NumberedArrivals>> {
-        let mut before = std::mem::replace(&mut self.arrivals, arrivals);
-        if let Some(before) = &mut before {
+        self.hand_on_held();
+        std::mem::replace(&mut self.arrivals, arrivals)
+    }
+
+    /// Hands on events that wait for others.
+    pub(crate) fn hand_on_held(&mut self) {
+        if let Some(arrivals) = &mut self.arrivals {
             let mut ready = Vec::new();
-            before.give_up_waiting(&mut ready);
+            arrivals.give_up_waiting(&mut ready);
             self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
         }
-        before
     }
 
     /// Acknowledgement fields of the next header.

@@ -79,7 +79,9 @@ struct Stranger {
     /// What answers acknowledge: nothing with events, which are lost if the proof never comes.
     acknowledged: ReceiveWindow,
     time_order: Sqn,
-    hello: bool,
+    /// Whether it said that it is one of ours whenever it acknowledged nothing. Once not, and it is none: what an
+    /// original must not be sent nobody can order in its name.
+    hello: Option<bool>,
     held: Vec<Box<[u8]>>,
     held_bytes: usize,
 }
@@ -201,7 +203,7 @@ impl Admission {
                 local_sequence: stranger.last,
                 window: stranger.window,
                 arrivals: None,
-                hello: stranger.hello,
+                hello: stranger.hello == Some(true),
                 returning: stranger.initial_ack != Sqn::ZERO,
                 held: stranger.held,
             });
@@ -220,9 +222,13 @@ impl Admission {
         if let Body::Client { time_order } = package.body {
             stranger.time_order = time_order;
         }
-        if !stranger.hello && ack == Sqn::ZERO && package.header.ack_bitfield == HELLO {
-            // Said late by a client that held a session with a server before: it waits for nothing else.
-            (stranger.hello, stranger.next_answer, stranger.gaps) = (true, now, 0);
+        if ack == Sqn::ZERO {
+            let says_hello = package.header.ack_bitfield == HELLO;
+            if says_hello && stranger.hello.is_none() {
+                // Perhaps said late, by a client that held a session with a server before and waits for nothing else.
+                (stranger.next_answer, stranger.gaps) = (now, 0);
+            }
+            stranger.hello = Some(says_hello && stranger.hello.unwrap_or(true));
         }
         hold(stranger, package, &mut self.held_in_all, counters);
         answer(now, stranger, counters, out);
@@ -296,7 +302,7 @@ impl Admission {
             window: ReceiveWindow::default(),
             acknowledged: ReceiveWindow::default(),
             time_order: Sqn::ZERO,
-            hello: false,
+            hello: None,
             held: Vec::new(),
             held_bytes: 0,
         }));
@@ -354,7 +360,7 @@ fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: 
     let header = Header {
         sequence: stranger.last.next(),
         ack: stranger.acknowledged.newest,
-        ack_bitfield: if stranger.hello { HELLO } else { stranger.acknowledged.bitfield },
+        ack_bitfield: if stranger.hello == Some(true) { HELLO } else { stranger.acknowledged.bitfield },
     };
     let update = super::empty_update(stranger.time_order);
     if PackageWriter::new(out, header, Body::Server { update: &update }).is_err() {

@@ -98,7 +98,7 @@ pub(super) struct Lapsed {
 struct RestartCandidate {
     /// Newest number sent when it first came: acknowledging a later one is the proof.
     base: Sqn,
-    /// It says that it is one of ours.
+    /// It always says that it is one of ours.
     hello: bool,
 }
 
@@ -191,14 +191,17 @@ impl ServerConnection {
         }
     }
 
-    /// Ends the session for good: every event to the client has timed out. Gives what is to be remembered of one
-    /// with a client of ours.
-    pub(super) fn end(&mut self) -> Option<Lapsed> {
+    /// Ends the session for good: every event to the client has timed out.
+    pub(super) fn end(&mut self) {
         self.driver = Driver::Nobody;
         self.connection.set_status(Status::Disconnected);
-        let arrivals = self.connection.replace_arrivals(None);
+        self.connection.hand_on_held();
         self.connection.abandon_events();
-        Some(Lapsed { token: self.token?, arrivals: arrivals? })
+    }
+
+    /// Takes out what is to be remembered of a session with a client of ours that has ended.
+    pub(super) fn take_lapsed(&mut self) -> Option<Lapsed> {
+        Some(Lapsed { token: self.token?, arrivals: self.connection.replace_arrivals(None)? })
     }
 
     /// Begins a session with a client that has proven its address and reports `time_order`. One of ours is given
@@ -254,8 +257,8 @@ impl ServerConnection {
             }
             // A client that acknowledges nothing has started anew, or is a fresh one.
             let candidate =
-                self.restart_candidate.get_or_insert(RestartCandidate { base: local, hello: false });
-            candidate.hello = header.ack_bitfield == HELLO;
+                self.restart_candidate.get_or_insert(RestartCandidate { base: local, hello: true });
+            candidate.hello &= header.ack_bitfield == HELLO;
             return Belongs::No;
         }
         let (usual, in_bulk) = MAX_ACK_REGRESS;

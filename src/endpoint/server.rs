@@ -121,6 +121,7 @@ impl ServerEndpoint {
     /// Makes `peer`, known from an earlier run, the one that its address is taken up again with.
     pub fn remember(&mut self, peer: Arc<Peer>) {
         peer.forget_announcement();
+        remember_lapsed(&mut self.lapsed, &mut peer.lock());
         self.remembered.insert(peer.address(), peer);
     }
 
@@ -438,10 +439,8 @@ impl ServerEndpoint {
     fn remove(&mut self, key: usize, peer: &Arc<Peer>) {
         {
             let mut connection = peer.lock();
-            self.lapsed.extend(connection.end());
-            if self.lapsed.len() > LAPSED {
-                self.lapsed.pop_front();
-            }
+            connection.end();
+            remember_lapsed(&mut self.lapsed, &mut connection);
             self.announce(peer, &connection);
             connection.token().map(|token| self.tokens.remove(&token));
         }
@@ -463,6 +462,13 @@ impl ServerEndpoint {
         let mut store = self.lock_store();
         let newest = store.tree().revision();
         store.forget(floor.unwrap_or(newest));
+    }
+}
+
+fn remember_lapsed(all: &mut VecDeque<Lapsed>, connection: &mut ServerConnection) {
+    all.extend(connection.take_lapsed());
+    if all.len() > LAPSED {
+        all.pop_front();
     }
 }
 

@@ -374,3 +374,52 @@ fn an_original_on_another_port_is_another_connection_and_in_sync_within_a_second
     }
     assert_eq!(server.counters().moved, 0);
 }
+
+#[test]
+fn nobody_can_say_hello_in_the_name_of_an_original() {
+    for forged_first in [true, false] {
+        let store = store(1, &serde_json::json!({"x": 1}));
+        let mut server = endpoint(&store);
+        let mut raw = Raw::new(1);
+        let header = Header { sequence: Sqn::new(1), ack: Sqn::ZERO, ack_bitfield: HELLO };
+        let mut forged = Vec::new();
+        PackageWriter::new(&mut forged, header, Body::Client { time_order: Sqn::ZERO }).unwrap();
+        let own = raw.package(Sqn::ZERO, &[]);
+        for datagram in if forged_first { [&forged, &own] } else { [&own, &forged] } {
+            server.handle_datagram(MS, raw.at, datagram);
+        }
+        let mut newest = Sqn::ZERO;
+        for turn in 1..40 {
+            for (_, bytes) in sent(&mut server, MS * turn * 25) {
+                newest = Package::decode(Kind::Server, &bytes).unwrap().header.sequence;
+            }
+            server.handle_datagram(MS * turn * 25, raw.at, &raw.package(newest, &[]));
+        }
+        let peer = server.peers().next().expect("proven").clone();
+        assert!(!peer.lock().hello(), "forged first: {forged_first}");
+    }
+}
+
+#[test]
+fn a_server_that_runs_again_handles_no_event_twice() {
+    let mut world = World::new(good_line(), &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 1000);
+    let peer = world.only_peer();
+    world.client(at).dispatch_retried(event("ONCE"), Some(1), 20).unwrap();
+    // It arrives, and its acknowledgement does not.
+    world.cut = (false, true);
+    world.run(MS * 200);
+    world.server.close();
+    world.server = ServerEndpoint::new(ServerConfig::default(), Arc::clone(&world.store), [8; 16]);
+    world.server.remember(Arc::clone(&peer));
+    world.cut = (false, false);
+    world.run(MS * 4000);
+    assert!(Arc::ptr_eq(&peer, &world.only_peer()));
+    assert!(world.events_of(at).contains(&ConnectionEvent::Acknowledged(1)));
+    let mut happened = Vec::new();
+    peer.take_events(&mut happened);
+    let events = happened.iter().filter(|event| matches!(event, ConnectionEvent::Event(_)));
+    assert_eq!(events.count(), 1, "{happened:?}");
+    assert_eq!(peer.lock().connection().stats.events_repeated, 1);
+}
