@@ -58,8 +58,16 @@ wheel: .venv/.build-tools ## build an optimised wheel into dist/
 mutants: environments ## break the code in known ways (tests/mutants) and see the tests notice
 	$(BIN)/python scripts/mutants.py
 
+.PHONY: grid
+grid: ## every kind of fault with every other, with each pair of implementations, on the simulated clock (SEEDS=3)
+	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin play grid $(or $(SEEDS),3) 1
+
 .PHONY: soak
-soak: environments core-test ## the property tests for long (CASES=50000)
+soak: ## long games on a simulated network that changes (SEEDS=10000, from SEED=0)
+	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin play soak $(or $(SEED),0) $(or $(SEEDS),10000)
+
+.PHONY: soak-properties
+soak-properties: environments core-test ## the property tests for long (CASES=50000)
 	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test state network
 	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test replication sessions
 	HYPOTHESIS_CASES=$(or $(CASES),50000) $(PYTEST) tests/property

@@ -7,6 +7,7 @@
 //! | [`generate`] | valid values, events, updates and packages, and how to damage them |
 //! | [`decoders`] | a body for each decoder: any bytes |
 //! | [`scripts`] | a body for each machine: any sequence of datagrams, losses and moments |
+//! | [`simulation`] | games on a simulated network, ours and models of the original |
 //! | [`campaign`] | running bodies on corpora and on seeded inputs |
 //!
 //! A body is a plain function of bytes that panics when something does not hold. `cargo test` runs them on the
@@ -18,6 +19,7 @@ pub mod decoders;
 pub mod generate;
 pub mod input;
 pub mod scripts;
+pub mod simulation;
 
 /// A fuzz body: its name, what it does with bytes, and what makes bytes worth trying from a seed.
 pub struct Body {

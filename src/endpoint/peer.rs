@@ -29,7 +29,7 @@ use crate::{
 /// packages carry neither state nor events.
 const EARLY_CREDIT: u64 = 4096;
 /// Acknowledged packages that lift the early credit.
-const EARLY_ACKS: u64 = 2;
+const EARLY_ACKS: u8 = 2;
 /// An event that would leave less than this for the state goes without it.
 const MIN_STATE_BUDGET: usize = 64;
 /// Packages in flight beyond which a large state comes at one package per interval.
@@ -73,8 +73,10 @@ pub struct ServerConnection {
     newest_ack: Option<Sqn>,
     /// The last package was full of a state that is too large for it.
     bursts: bool,
-    /// Packages acknowledged and bytes sent when the session began.
-    begun_at: (u64, u64),
+    /// Newest number sent and bytes sent when the session began.
+    begun_at: (Sqn, u64),
+    /// How many numbers sent since then the client has acknowledged, counted up to [`EARLY_ACKS`].
+    early_acks: u8,
     /// When that was.
     began: Duration,
     /// The last package had no room for the state beside its event.
@@ -133,7 +135,8 @@ impl ServerConnection {
             given_after: None,
             newest_ack: None,
             bursts: false,
-            begun_at: (0, 0),
+            begun_at: (Sqn::ZERO, 0),
+            early_acks: 0,
             began: Duration::ZERO,
             state_gave_way: false,
             restart_candidate: None,
@@ -230,7 +233,8 @@ impl ServerConnection {
     pub(super) fn go_on(&mut self, now: Duration, proven: Proven) {
         self.connection.restart(now);
         self.began = now;
-        self.begun_at = (self.connection.stats.acknowledged, self.connection.stats.bytes_sent);
+        self.begun_at = (proven.local_sequence, self.connection.stats.bytes_sent);
+        self.early_acks = 0;
         self.connection.local_sequence = proven.local_sequence;
         self.connection.received = proven.window;
         self.connection.set_status(Status::Connected);
@@ -325,6 +329,10 @@ impl ServerConnection {
         let ack = package.header.ack;
         if receipt != Receipt::Dropped && self.newest_ack.is_none_or(|newest| ack.newer_than(newest)) {
             self.newest_ack = Some(ack);
+            // By number and not by what is in flight: on a slow line every package is acknowledged after its time.
+            if ack.newer_than(self.begun_at.0) && self.early_acks < EARLY_ACKS {
+                self.early_acks += 1;
+            }
         }
         if self.given_after.is_some_and(|after| ack.newer_than(after)) {
             self.given_after = None;
@@ -462,15 +470,13 @@ impl ServerConnection {
         self.bursts
             && connection.congestion.fast
             && connection.congestion.quality == Quality::Good
-            && connection.stats.acknowledged - self.begun_at.0 >= EARLY_ACKS
+            && self.early_acks >= EARLY_ACKS
             && connection.in_flight().len() < MAX_BURST
     }
 
     /// Whether the client has been sent its credit without having shown twice that it receives it.
     fn is_early(&self) -> bool {
-        let (acknowledged, bytes_sent) = self.begun_at;
-        let stats = &self.connection.stats;
-        stats.acknowledged - acknowledged < EARLY_ACKS && stats.bytes_sent - bytes_sent >= EARLY_CREDIT
+        self.early_acks < EARLY_ACKS && self.connection.stats.bytes_sent - self.begun_at.1 >= EARLY_CREDIT
     }
 
     /// Notes that the client asked for a shutdown; says whether it is there to have asked. Of one that was lost,

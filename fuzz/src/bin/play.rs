@@ -1,0 +1,67 @@
+//! Games on the simulated network: `play soak FIRST COUNT`, or `play grid SEEDS EVERY` (each cell with so many seeds,
+//! or only every so manieth cell).
+
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use pygase_fuzz::simulation::{grid, soak};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |index: usize| arguments.get(index).and_then(|text| text.parse::<u64>().ok());
+    let (Some(first), Some(second)) = (number(1), number(2)) else {
+        eprintln!("usage: play soak FIRST COUNT | play grid SEEDS EVERY");
+        std::process::exit(2);
+    };
+    let start = Instant::now();
+    let (runs, failed) = match arguments[0].as_str() {
+        "soak" => play(second as usize, |index| {
+            let seed = first + index as u64;
+            (format!("make soak SEED={seed} SEEDS=1"), move || soak::run(seed))
+        }),
+        _ => {
+            let cells = grid::cells();
+            let chosen: Vec<usize> = (0..cells.len()).step_by(second.max(1) as usize).collect();
+            play(chosen.len() * first as usize, |index| {
+                let (cell, seed) = (chosen[index / first as usize], index as u64 % first);
+                (format!("cell {cell} with seed {seed}: {:?}", cells[cell]), move || {
+                    grid::run(cells_of(cell), seed)
+                })
+            })
+        }
+    };
+    println!("{runs} runs, {failed} failed, {:.1} s", start.elapsed().as_secs_f64());
+    std::process::exit(i32::from(failed > 0));
+}
+
+fn cells_of(index: usize) -> grid::Cell {
+    grid::cells()[index]
+}
+
+/// Runs them on all processors; says which failed and how to run them again.
+fn play<F: FnOnce() + std::panic::UnwindSafe>(
+    count: usize,
+    run: impl Fn(usize) -> (String, F) + Sync,
+) -> (usize, usize) {
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= count {
+                        return;
+                    }
+                    let (name, action) = run(index);
+                    if catch_unwind(action).is_err() {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                        println!("FAILED: {name}");
+                    }
+                }
+            });
+        }
+    });
+    (count, failed.into_inner())
+}

@@ -1,0 +1,11 @@
+//! A part of the grid; `make grid` plays all of it, `make soak` long games.
+
+use pygase_fuzz::simulation::grid;
+
+#[test]
+fn what_is_promised_on_bad_lines_holds() {
+    // A step that shares no factor with the sizes of the grid comes by every value of each kind of fault.
+    for (index, cell) in grid::cells().into_iter().enumerate().step_by(11) {
+        grid::run(cell, index as u64);
+    }
+}
