@@ -3,8 +3,8 @@
 
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
+use pygase::net::clock;
 use pygase_fuzz::simulation::{grid, soak};
 
 fn main() {
@@ -14,29 +14,23 @@ fn main() {
         eprintln!("usage: play soak FIRST COUNT | play grid SEEDS EVERY");
         std::process::exit(2);
     };
-    let start = Instant::now();
-    let (runs, failed) = match arguments[0].as_str() {
-        "soak" => play(second as usize, |index| {
+    let start = clock::now();
+    let (runs, failed) = if arguments[0] == "soak" {
+        play(second as usize, |index| {
             let seed = first + index as u64;
             (format!("make soak SEED={seed} SEEDS=1"), move || soak::run(seed))
-        }),
-        _ => {
-            let cells = grid::cells();
-            let chosen: Vec<usize> = (0..cells.len()).step_by(second.max(1) as usize).collect();
-            play(chosen.len() * first as usize, |index| {
-                let (cell, seed) = (chosen[index / first as usize], index as u64 % first);
-                (format!("cell {cell} with seed {seed}: {:?}", cells[cell]), move || {
-                    grid::run(cells_of(cell), seed)
-                })
-            })
-        }
+        })
+    } else {
+        let cells = grid::cells();
+        let chosen: Vec<usize> = (0..cells.len()).step_by(second.max(1) as usize).collect();
+        play(chosen.len() * first as usize, |index| {
+            let (number, seed) = (chosen[index / first as usize], index as u64 % first);
+            let cell = cells[number];
+            (format!("cell {number} with seed {seed}: {cell:?}"), move || grid::run(cell, seed))
+        })
     };
-    println!("{runs} runs, {failed} failed, {:.1} s", start.elapsed().as_secs_f64());
+    println!("{runs} runs, {failed} failed, {:.1} s", clock::now().abs_diff(start).as_secs_f64());
     std::process::exit(i32::from(failed > 0));
-}
-
-fn cells_of(index: usize) -> grid::Cell {
-    grid::cells()[index]
 }
 
 /// Runs them on all processors; says which failed and how to run them again.
