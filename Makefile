@@ -58,6 +58,10 @@ wheel: .venv/.build-tools ## build an optimised wheel into dist/
 mutants: environments ## break the code in known ways (tests/mutants) and see the tests notice
 	$(BIN)/python scripts/mutants.py
 
+.PHONY: attacks
+attacks: environments core-test ## what kills the released PyGaSe, tried on it and on this, in one table
+	$(BIN)/python scripts/attacks.py
+
 .PHONY: grid
 grid: ## every kind of fault with every other, with each pair of implementations, on the simulated clock (SEEDS=3)
 	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin play grid $(or $(SEEDS),3) 1
@@ -78,6 +82,15 @@ fuzz: .cache/cargo/bin/cargo-fuzz ## libFuzzer with AddressSanitizer on every de
 		mkdir -p .cache/fuzz/$$target && PATH="$(CURDIR)/.cache/cargo/bin:$$PATH" \
 		$(CARGO) +nightly fuzz run --target-dir target/fuzz-asan $$target .cache/fuzz/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$$(( $(or $(MINUTES),20) * 30 )) -max_len=4096 -rss_limit_mb=2048 -timeout=10 || exit 1; \
+	done
+
+.PHONY: sanitize
+sanitize: ## the Rust tests under AddressSanitizer and ThreadSanitizer (nightly; the standard library is not instrumented)
+	@for sanitizer in address thread; do \
+		RUSTFLAGS="-Zsanitizer=$$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer" \
+		TSAN_OPTIONS="suppressions=$(CURDIR)/scripts/thread-sanitizer.supp" \
+		$(CARGO) +nightly test --locked --no-default-features --lib --tests --target-dir target/sanitize-$$sanitizer \
+			--target $$(rustc -vV | sed -n 's/^host: //p') || exit 1; \
 	done
 
 .PHONY: fuzz-seed

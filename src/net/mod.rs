@@ -23,6 +23,8 @@ pub mod client;
 pub mod clock;
 mod driver;
 pub mod error;
+#[cfg(test)]
+mod faults;
 pub mod inbox;
 pub mod load;
 pub mod log;

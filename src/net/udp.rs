@@ -95,6 +95,25 @@ pub(super) fn add(counter: &AtomicU64, amount: u64) {
     counter.fetch_add(amount, Ordering::Relaxed);
 }
 
+/// A call to the system that may fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    /// To send.
+    Send,
+    /// To receive.
+    Receive,
+}
+
+#[cfg(test)]
+use super::faults::injected;
+
+/// The error with which a test wants this call to fail.
+#[cfg(not(test))]
+#[inline]
+fn injected(_: &tokio::net::UdpSocket, _: Call) -> Option<io::Error> {
+    None
+}
+
 /// What became of one attempt to receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
@@ -267,15 +286,21 @@ impl UdpSocket {
     ) -> Received {
         for _ in 0..MAX_REFUSED {
             let (mut datagrams, mut bytes) = (0, 0);
-            let result = self.receiver.receive(&self.io, |from, datagram| {
-                if datagram.len() > MAX_DATAGRAM {
-                    add(&counters.oversize, 1);
-                    return;
-                }
-                datagrams += 1;
-                bytes += datagram.len() as u64;
-                handle(if self.is_wide { narrowed(from) } else { from }, datagram);
-            });
+            let fault = injected(&self.io, Call::Receive);
+            let result = fault.map_or_else(
+                || {
+                    self.receiver.receive(&self.io, |from, datagram| {
+                        if datagram.len() > MAX_DATAGRAM {
+                            add(&counters.oversize, 1);
+                            return;
+                        }
+                        datagrams += 1;
+                        bytes += datagram.len() as u64;
+                        handle(if self.is_wide { narrowed(from) } else { from }, datagram);
+                    })
+                },
+                Err,
+            );
             if datagrams > 0 {
                 add(&counters.datagrams_received, datagrams);
                 add(&counters.bytes_received, bytes);
@@ -307,11 +332,12 @@ impl UdpSocket {
         // Straight to the system: the readiness tokio keeps is for those who wait until they may send.
         let socket = SockRef::from(&self.io);
         for (_, datagram) in outbox.iter() {
-            let mut result = socket.send(datagram);
+            let send = || injected(&self.io, Call::Send).map_or_else(|| socket.send(datagram), Err);
+            let mut result = send();
             if result.as_ref().is_err_and(is_refusal) {
                 // The answer to an earlier datagram, reported in place of sending this one.
                 add(&counters.refused, 1);
-                result = socket.send(datagram);
+                result = send();
             }
             count_sent(counters, datagram.len(), result.map(|_| ()));
         }

@@ -12,7 +12,7 @@ use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmm
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::{BUFFER, Counters, Outbox, count_sent, widened};
+use super::{BUFFER, Call, Counters, Outbox, count_sent, injected, widened};
 
 /// As many as quinn-udp receives at once.
 pub(super) const BATCH: usize = 32;
@@ -112,8 +112,9 @@ pub(super) fn send(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters:
 fn send_single(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters: &Counters) {
     for (to, datagram) in outbox.iter() {
         let to = if is_wide { widened(to) } else { to };
-        let result = sendto(socket, datagram, SendFlags::DONTWAIT, &to);
-        count_sent(counters, datagram.len(), result.map(|_| ()).map_err(io::Error::from));
+        let fault = injected(socket, Call::Send);
+        let send = || sendto(socket, datagram, SendFlags::DONTWAIT, &to).map_err(io::Error::from);
+        count_sent(counters, datagram.len(), fault.map_or_else(send, Err).map(|_| ()));
     }
 }
 
@@ -136,7 +137,8 @@ fn send_batch(
     while let Some(lens) = lens.get(next..).filter(|lens| !lens.is_empty()) {
         let Some(messages) = messages.get_mut(next..next + lens.len()) else { return };
         // Straight to the system: the readiness tokio keeps is for those who wait until they may send.
-        match sendmmsg(socket, messages, SendFlags::DONTWAIT) {
+        let fault = injected(socket, Call::Send).and_then(|error| Errno::from_io_error(&error));
+        match fault.map_or_else(|| sendmmsg(socket, messages, SendFlags::DONTWAIT), Err) {
             Ok(sent) => {
                 for &len in lens.iter().take(sent) {
                     count_sent(counters, len, Ok(()));

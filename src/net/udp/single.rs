@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use socket2::{SockAddr, SockRef};
 use tokio::net::UdpSocket;
 
-use super::{BUFFER, Counters, Outbox, count_sent, widened};
+use super::{BUFFER, Call, Counters, Outbox, count_sent, injected, widened};
 
 /// As many as are taken from the machines before they are sent; receiving brings one a call.
 pub(super) const BATCH: usize = 32;
@@ -41,7 +41,7 @@ pub(super) fn is_too_long(error: &io::Error) -> bool {
 
 pub(super) fn send(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters: &Counters) {
     // Straight to the system: the readiness tokio keeps is for those who wait until they may send.
-    let socket = SockRef::from(socket);
+    let system = SockRef::from(socket);
     let mut is_full = false;
     for (to, datagram) in outbox.iter() {
         if is_full {
@@ -49,6 +49,8 @@ pub(super) fn send(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters:
             continue;
         }
         let to = SockAddr::from(if is_wide { widened(to) } else { to });
-        is_full = !count_sent(counters, datagram.len(), socket.send_to(datagram, &to).map(|_| ()));
+        let fault = injected(socket, Call::Send);
+        let result = fault.map_or_else(|| system.send_to(datagram, &to), Err);
+        is_full = !count_sent(counters, datagram.len(), result.map(|_| ()));
     }
 }
