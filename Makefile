@@ -37,7 +37,7 @@ help: ## list the targets
 demo: core-fast ## build, and watch four bots play chase over the wire (SECONDS=15)
 	@$(BIN)/python examples/chase/demo.py --seconds $(or $(SECONDS),15)
 
-STAGES := rustfmt clippy ruff mypy shim stubtest rust-test rust-portable rust-session fuzz-test \
+STAGES := rustfmt clippy ruff mypy pyright shim stubtest rust-test rust-portable rust-session fuzz-test \
 	py-unit py-compat py-compat-original interop py-portable
 
 .PHONY: test
@@ -117,7 +117,7 @@ fmt: .venv/.dev-tools ## format Rust and Python
 	$(BIN)/ruff check --fix-only --quiet .
 
 .PHONY: lint
-lint: rustfmt clippy ruff mypy shim stubtest ## all checks that run no test
+lint: rustfmt clippy ruff mypy pyright shim stubtest ## all checks that run no test
 
 .PHONY: rustfmt
 rustfmt: ## Rust formatting
@@ -138,6 +138,10 @@ ruff: .venv/.dev-tools ## Python lints and formatting
 .PHONY: mypy
 mypy: .venv/.dev-tools ## types of the Python part, strictly
 	$(BIN)/mypy
+
+.PHONY: pyright
+pyright: .venv/.dev-tools ## the same for editors that go by pyright
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 .PHONY: shim
 shim: .venv/.build-tools ## the Python part opens no socket and packs no bytes
@@ -187,7 +191,7 @@ interop: .venv/.dev-tools .venv-original/.installed core-test ## live games with
 	$(PYTEST) tests/interop
 
 .PHONY: py-portable
-py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission ducks examples gil hello lifecycle loops shim_live shim_pump))
+py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission ducks examples gil hello lifecycle loops shim_live shim_pump shim_running))
 py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built ## network, compat and interop tests with portable I/O
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase._core as core; assert core.Inbox().fileno() is None"
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(NET_TESTS)

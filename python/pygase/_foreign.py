@@ -79,7 +79,7 @@ async def settled(awaitable: Awaitable[Any], guard: Guard | None = None) -> Any:
 
 
 @contextmanager
-def workers() -> Iterator[None]:
+def workers() -> Generator[None]:
     """Say that coroutines of other libraries may come: their threads end with the last one to say so."""
     global _users
     with _lock:
@@ -249,7 +249,7 @@ def _enclosed(function: Any) -> Iterator[Any]:
 
 
 def _library_of(value: Any) -> str | None:
-    module = value.__name__ if inspect.ismodule(value) else getattr(type(value), "__module__", None)
+    module: Any = value.__name__ if inspect.ismodule(value) else type(value).__module__
     if inspect.isroutine(value) or inspect.isclass(value):
         module = getattr(value, "__module__", None)
     name = module.partition(".")[0] if isinstance(module, str) else None

@@ -18,7 +18,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,7 @@ SLICE = 0.005
 MEMORY = 1024
 #: A level that no record has.
 _SILENT = 255
+_STATUSES = ("Disconnected", "Connected", "Connecting")
 #: Seconds that coroutines of the game may go on after the end of a server or client.
 GRACE = 1.0
 #: Notices that make a client known, under its address.
@@ -112,7 +113,8 @@ def call_handler(handlers: Any, event: Event, **kwargs: Any) -> Any:
     Raises:
         WrongArgumentsError: The handler does not take the arguments of the event.
     """
-    if getattr(type(handlers), "handle", None) is not UniversalEventHandler.handle:
+    handle = getattr(type(handlers), "handle", None)  # pyright: ignore[reportUnknownArgumentType]
+    if handle is not UniversalEventHandler.handle:
         return handlers.handle(event, **kwargs)
     handler = handlers._event_handlers[event.type]
     arguments = {**event.handler_kwargs, **kwargs}
@@ -307,10 +309,11 @@ class Pump:
         Args:
             connection: A connection of this pump.
         """
-        lane: Lane | None = vars(connection).get("_lane")
+        attributes: dict[str, Any] = connection.__dict__
+        lane: Lane | None = attributes.get("_lane")
         if lane is None or lane not in self._lanes:
             counters = None if lane is None else lane.counters
-            lane = vars(connection)["_lane"] = Lane(self.errors, self._lane_ready, self._start_task, counters)
+            attributes["_lane"] = lane = Lane(self.errors, self._lane_ready, self._start_task, counters)
             self._lanes.add(lane)
         return lane
 
@@ -320,7 +323,7 @@ class Pump:
         Args:
             connection: A connection of this pump.
         """
-        self._lanes.discard(vars(connection).get("_lane"))
+        self._lanes.discard(connection.__dict__.get("_lane"))
 
     def take_common(self, connection: Any, kind: int, payload: Any) -> None:
         """Act on a notice that clients and servers have in common.
@@ -340,7 +343,7 @@ class Pump:
                 what = "ack" if kind == _core.NOTICE_ACK else "timeout"
                 self.lane(connection).add(f"{what} callback of an event", callback)
         elif kind == _core.NOTICE_STATUS:
-            status = ("Disconnected", "Connected", "Connecting")[payload]
+            status = _STATUSES[int(payload)]
             logger.info("Status of connection to %s set to '%s'.", connection.remote_address, status)
         elif kind == _core.NOTICE_QUALITY:
             if payload == "bad":
@@ -358,8 +361,7 @@ class Pump:
             event.handler_args, event.handler_kwargs = args, kwargs
             handlers, wire = connection.event_handler, connection.event_wire
             handled = handlers is not None and handlers.has_event_type(event_type)
-            wired = wire is not None and getattr(wire, "_knows", knows_all)(event_type)
-            if wired:
+            if wire is not None and getattr(wire, "_knows", knows_all)(event_type):
                 return _both(handlers, wire, event) if handled else wire._push_event(event)
             if handled:
                 return call_handler(handlers, event)
@@ -408,7 +410,7 @@ class Pump:
         self.inbox.set_level(next(wanted, _SILENT))
 
     @contextmanager
-    def _taking(self, patience: float = -1) -> Iterator[bool]:
+    def _taking(self, patience: float = -1) -> Generator[bool]:
         """Keep other threads from taking notices; says whether they could be kept."""
         is_mine = self._take_lock.acquire(timeout=patience)
         if not is_mine:

@@ -94,7 +94,7 @@ class Snapshots:
         vars(new).update(attributes)
         now = time.monotonic()
         # Another world has nothing to do with the one before.
-        states = deque() if fresh else self._states.copy()
+        states: deque[tuple[float, GameState]] = deque() if fresh else self._states.copy()
         states.append((now - age, new))
         # One that is older than the delay is needed to begin with.
         while len(states) > 1 and (states[1][0] <= now - self._kept or len(states) > MAX_STATES):
@@ -142,7 +142,7 @@ def _merged(old: dict[Any, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
     for key, value in changes.items():
         if isinstance(value, dict):
             known = new.get(key)
-            new[key] = _merged(known if isinstance(known, dict) else {}, value)
+            new[key] = _merged(known if isinstance(known, dict) else {}, value)  # pyright: ignore[reportUnknownArgumentType]
         elif isinstance(value, bytes) and value == TO_DELETE:
             new.pop(key, None)
         else:
@@ -169,7 +169,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_vector(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(map(_is_number, value))
+    return isinstance(value, (list, tuple)) and all(map(_is_number, value))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _between(old: Any, new: Any, share: float) -> Any:

@@ -367,12 +367,12 @@ def _loop() -> Loop:
 
 
 def _coroutine(function: Any, args: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
-    coroutine = function(*args) if callable(function) else function
+    coroutine: Any = function(*args) if callable(function) else function
     if not isinstance(coroutine, Coroutine):
         if not inspect.isawaitable(coroutine):
             raise TypeError(f"{function!r} is no coroutine function and no coroutine")
         return _await(coroutine)
-    return coroutine
+    return coroutine  # pyright: ignore[reportUnknownVariableType]
 
 
 async def _await(awaitable: Any) -> Any:

@@ -9,37 +9,25 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import math
 import threading
-import time
-import types
-from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from pygase import _core
-from pygase._dual import check_port, dual, has_own_loop, run_in_thread, share_loop
-from pygase._foreign import settled, workers
-from pygase._loops import Loop, running
-from pygase._pump import UserErrors, call_handler, runs_in_this_process
-from pygase._store import GameStateStore, state_of, update_after
-from pygase._ticks import LoopTimer
+from pygase._dual import check_port, dual, run_in_thread
+from pygase._loops import running
+from pygase._machine import GameStateMachine
+from pygase._store import GameStateStore
 from pygase.client import send
 from pygase.connection import ServerConnection, ServerSession
 from pygase.event import Event, EventHandler, UniversalEventHandler
-from pygase.gamestate import GameState, GameStateUpdate, GameStatus, _merge  # noqa: F401, games may take it
+from pygase.gamestate import GameState
+from pygase.gamestate import GameStateUpdate as GameStateUpdate  # games may take these from here, too
+from pygase.gamestate import GameStatus as GameStatus
 from pygase.options import ServerOptions, ServerSettings, Unpack, make_options
-from pygase.utils import logger
+from pygase.utils import logger as logger
 
 __all__ = ["Backend", "GameStateMachine", "GameStateStore", "Server"]
-
-#: Events that wait for the game loop; what comes on top is dropped.
-EVENT_LIMIT = 16_384
-#: The part of the interval after which the game loop leaves waiting events to the next time step.
-EVENT_SHARE = 0.95
 
 
 class Server:
@@ -235,302 +223,6 @@ class Server:
         send(connection, event, retries, None if ack_callback is None else lambda: ack_callback(connection))
 
 
-def _is_stepping(machine: GameStateMachine) -> bool:
-    """Return whether this is called by the user code of a time step."""
-    return machine._stepping == threading.get_ident()
-
-
-class GameStateMachine:
-    """Runs the game loop, which moves the game state on in time.
-
-    Override or assign `time_step`.
-
-    Args:
-        game_state_store: A `GameStateStore`, or an object with the same methods.
-
-    Attributes:
-        game_time: Seconds that the game has been running.
-        events_dropped: Events that found no room because too many waited for the game loop.
-    """
-
-    def __init__(self, game_state_store: Any) -> None:
-        self.game_time = 0.0
-        self.events_dropped = 0
-        self._game_state_store = game_state_store
-        self._universal_event_handler = UniversalEventHandler()
-        self._event_queue: deque[Event] = deque()
-        self._errors = UserErrors()
-        self._lock = threading.Lock()
-        self._stopping = False
-        self._stopped = threading.Event()
-        self._stopped.set()
-        self._stepping: int | None = None
-        self._timer: _core.TickTimer | LoopTimer | None = None
-        runs_in_this_process(self)
-
-    def _leave_behind(self) -> None:
-        """Be over: this is the child of a fork, and what ran is the parent's."""
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._stopped.set()
-        self._timer = self._stepping = None
-        if isinstance(self._game_state_store, GameStateStore):
-            self._game_state_store._leave_behind()  # the game loop may have been in it
-
-    @property
-    def _game_loop_is_running(self) -> bool:
-        return not self._stopped.is_set()
-
-    @functools.partial(dual, at_once=True)
-    def _push_event(self, event: Event) -> None:
-        """Have an event handled in the next time step. Blocks, or is awaited.
-
-        Args:
-            event: The event.
-        """
-        if len(self._event_queue) < EVENT_LIMIT:
-            self._event_queue.append(event)
-        else:
-            self.events_dropped += 1
-            self._errors.once("too many events wait for the game loop; some are dropped")
-
-    def register_event_handler(self, event_type: str, event_handler_function: EventHandler) -> None:
-        """Have events of a type handled in the game loop by a function.
-
-        Only the events of a server that has this machine as its `event_wire` get here.
-
-        Args:
-            event_type: The type of the events.
-            event_handler_function: A function or coroutine function. Besides the arguments of the event it
-                gets the keyword arguments `game_state`, `dt` and `client_address`, and returns a dict of
-                changes, like `time_step`, or None.
-
-        Raises:
-            TypeError: The handler is not callable.
-        """
-        logger.info("Registering event handler for events of type %s.", event_type)
-        self._universal_event_handler.register_event_handler(event_type, event_handler_function)
-
-    @dual
-    async def run_game_loop(self, interval: float = 0.02) -> None:
-        """Make the game active and run its loop until it is paused. Blocks, or is awaited.
-
-        Each time step calls `time_step`, then the handlers of the events that came, and merges what they
-        return into the game state. `stop` pauses the game, and so does an update with a `game_status` of
-        `GameStatus.PAUSED`. The loop can be run again and goes on where it was.
-
-        Args:
-            interval: Seconds between the starts of two time steps.
-
-        Raises:
-            NotImplementedError: There is no `time_step`.
-            ValueError: The interval is not positive.
-            RuntimeError: The game loop runs already.
-        """
-        await self._play(self._start(interval), interval)
-
-    def run_game_loop_in_thread(self, interval: float = 0.02) -> threading.Thread:
-        """Make the game active and run its loop in a thread of its own.
-
-        Args:
-            interval: Seconds between the starts of two time steps.
-
-        Returns:
-            The thread, no daemon: the process ends only after `stop`.
-
-        Raises:
-            NotImplementedError: There is no `time_step`.
-            ValueError: The interval is not positive.
-            RuntimeError: The game loop runs already.
-        """
-        return run_in_thread(self._play(self._start(interval), interval), "pygase-game-loop", daemon=False)
-
-    @functools.partial(dual, at_once=_is_stepping)
-    def stop(self, timeout: float = 1.0) -> bool:
-        """Pause the game and wait until its loop has ended. Blocks, or is awaited.
-
-        From inside the game loop it returns at once, and the time step at hand is the last one.
-
-        Args:
-            timeout: Seconds to wait.
-
-        Returns:
-            Whether the game loop has ended; also True if there was none.
-        """
-        logger.info("Trying to stop game loop ...")
-        with self._lock:
-            if self._stopped.is_set():
-                return True
-            self._stopping = True
-            if self._timer is not None:
-                self._timer.stop()
-        return _is_stepping(self) or self._stopped.wait(timeout)
-
-    def time_step(self, game_state: GameState, dt: float) -> dict[str, Any]:
-        """Return what changes in the game state in a time step: override or assign this.
-
-        Args:
-            game_state: The game state before the time step; it is not to be changed here.
-            dt: Seconds since the time step before.
-
-        Returns:
-            The attributes that change. Dicts are merged deeply, `TO_DELETE` removes a key.
-        """
-        raise NotImplementedError("override or assign GameStateMachine.time_step")
-
-    def _knows(self, event_type: str) -> bool:
-        return self._universal_event_handler.has_event_type(event_type)
-
-    def _start(self, interval: float) -> _core.TickTimer:
-        if not isinstance(interval, (int, float)):
-            raise TypeError(f"interval must be a number of seconds, not {type(interval).__name__}")
-        if not 0 < interval < math.inf:
-            raise ValueError(f"interval {interval} is not a positive number of seconds")
-        if getattr(self.time_step, "__func__", None) is GameStateMachine.time_step:
-            raise NotImplementedError("override or assign GameStateMachine.time_step")
-        with self._lock:
-            if not self._stopped.is_set():
-                raise RuntimeError("The game loop is already running; call stop() first.")
-            self._timer = _core.TickTimer(interval)
-            self._push({"game_status": GameStatus.ACTIVE})
-            self._stopping = False
-            self._stopped.clear()
-        logger.info("State machine starting game loop with interval of %s seconds.", interval)
-        return self._timer
-
-    async def _play(self, timer: _core.TickTimer, interval: float) -> None:
-        loop = running()
-        assert loop is not None, "a coroutine runs in an event loop"
-        shared = None if has_own_loop() else LoopTimer(interval, loop)
-        share_loop()
-        if shared is not None:
-            self._timer = shared
-        dt = interval
-        try:
-            if shared is None:
-                timer.wait()  # the first tick comes at once
-            with workers():
-                while not self._stopping:
-                    if not await self._step(loop, dt, time.monotonic() + EVENT_SHARE * interval):
-                        break
-                    if shared is not None:
-                        elapsed = await shared.wait()
-                    else:
-                        await loop.sleep(0)  # lets tasks of the handlers go on
-                        elapsed = timer.wait()
-                    if elapsed is None:
-                        break
-                    dt = elapsed
-        except SystemExit:
-            logger.error("The game loop ends, because time_step or a handler called sys.exit().")
-            raise
-        finally:
-            timer.stop()
-            if shared is not None:
-                await shared.close()
-            try:
-                if not state_of(self._game_state_store).is_paused():
-                    self._push({"game_status": GameStatus.PAUSED})
-            except Exception as error:
-                self._errors.report("game state store", error)
-            self._stopped.set()
-            logger.info("Game loop stopped.")
-
-    async def _step(self, loop: Loop, dt: float, event_deadline: float) -> bool:
-        """Do a time step, unless the game is paused; whatever user code does, say whether it is not."""
-        results: list[tuple[str, dict[str, Any]]] = []
-        try:
-            game_state = state_of(self._game_state_store)
-            if game_state.is_paused():
-                return False
-        except Exception as error:
-            self._errors.report("game state store", error)
-            return True
-        await self._add(loop, results, "time_step", lambda: self.time_step(game_state, dt))
-        while self._event_queue:
-            event = self._event_queue.popleft()
-            what = f"handler for {event.type} events"
-            if self._knows(event.type):
-                await self._add(loop, results, what, self._handling(event, game_state, dt))
-            else:
-                self._errors.once(f"no handler in the game loop for events of type {event.type!r}")
-            if time.monotonic() >= event_deadline:
-                break
-        self._push_results(results, game_state)
-        self.game_time += dt
-        return True
-
-    def _push_results(self, results: list[tuple[str, dict[str, Any]]], game_state: GameState) -> None:
-        """Push what a time step changes at once, or without what cannot be shared."""
-        changes: dict[str, Any] = {}
-        for _, result in results:
-            _merge(changes, result, keep_deletions=True)
-        try:
-            self._push(changes, game_state)
-        except TypeError:
-            # Nothing of it was taken: one value that cannot be sent is no reason to lose the others.
-            for what, result in results:
-                try:
-                    self._push(result)
-                except Exception as error:
-                    self._errors.report(f"update returned by the {what}", error)
-        except Exception as error:
-            self._errors.report("update of the game state", error)
-
-    def _handling(self, event: Event, game_state: GameState, dt: float) -> Callable[[], Any]:
-        return lambda: call_handler(self._universal_event_handler, event, game_state=game_state, dt=dt)
-
-    async def _add(
-        self, loop: Loop, results: list[tuple[str, dict[str, Any]]], what: str, function: Callable[[], Any]
-    ) -> None:
-        """Call user code and keep what it returns, to be shared at the end of the time step."""
-        try:
-            self._stepping = threading.get_ident()
-            try:
-                result = function()
-            finally:
-                self._stepping = None
-            if inspect.isawaitable(result):
-                result = await settled(result, self._guard)
-            if result is not None:
-                results.append((what, _checked(result, what)))
-        except BaseException as error:
-            if not loop.is_users(error):
-                raise
-            self._errors.report(what, error)
-
-    async def _guard(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Await a coroutine of the game, and know whenever it runs."""
-        return await self._drive(coroutine)
-
-    @types.coroutine
-    def _drive(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        resume: Callable[[], Any] = functools.partial(coroutine.send, None)
-        while True:
-            self._stepping = threading.get_ident()
-            try:
-                item = resume()
-            except StopIteration as end:
-                return end.value
-            finally:
-                self._stepping = None
-            try:
-                resume = functools.partial(coroutine.send, (yield item))
-            except GeneratorExit:
-                coroutine.close()
-                raise
-            except BaseException as error:
-                resume = functools.partial(coroutine.throw, error)
-
-    def _push(self, changes: dict[str, Any], game_state: GameState | None = None) -> None:
-        store = self._game_state_store
-        if isinstance(store, GameStateStore):
-            store._push_changes(changes)
-        else:
-            # Asked once in a time step, for that may cost something.
-            store.push_update(update_after(game_state or state_of(store), changes))
-
-
 class Backend:
     """Everything a game needs at the server: a store, a game loop and a server, assembled.
 
@@ -611,15 +303,3 @@ class Backend:
         """Stop the game loop and the server; harmless when they do not run. Blocks, or is awaited."""
         self.game_state_machine.stop()
         self.server.shutdown()
-
-
-def _checked(result: Any, what: str) -> dict[str, Any]:
-    """Return what user code returned if it can be an update, in a copy that is safe from the game."""
-    if not isinstance(result, dict):
-        raise TypeError(f"the {what} returned {type(result).__name__}, not a dict")
-    for name in result:
-        if not isinstance(name, str):
-            raise TypeError(f"the {what} returned a dict with the key {name!r}, which is no str")
-    changes: dict[str, Any] = {}
-    _merge(changes, result, keep_deletions=True)
-    return changes

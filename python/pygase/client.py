@@ -314,10 +314,9 @@ class Client:
 
     def _snapshots(self) -> Snapshots:
         connection = self._connected()
-        snapshots: Snapshots | None = vars(connection).get("_snapshots")
-        if snapshots is None:
-            snapshots = vars(connection).setdefault("_snapshots", Snapshots(connection))
-        return snapshots
+        attributes: dict[str, Any] = vars(connection)
+        known: Snapshots | None = attributes.get("_snapshots")
+        return attributes.setdefault("_snapshots", Snapshots(connection)) if known is None else known
 
     def _start(self, port: int, hostname: str, kind: type[ClientSession] = ClientSession) -> ClientSession:
         check_port(port, lowest=1)

@@ -21,9 +21,12 @@ from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
 from pygase._pump import Pump
 from pygase._steps import Steps
 from pygase._store import StoreWatch
-from pygase.event import Event  # noqa: F401, games may take it from here, too
+from pygase.event import Event as Event  # games may take it from here, too
 from pygase.gamestate import GameState, GameStateUpdate
-from pygase.utils import Comparable, LockedResource, LockedRessource, NamedEnum, Sqn, logger  # noqa: F401
+from pygase.utils import Comparable as Comparable
+from pygase.utils import LockedResource, NamedEnum, logger
+from pygase.utils import LockedRessource as LockedRessource
+from pygase.utils import Sqn as Sqn
 
 __all__ = [
     "PROTOCOL_ID",
@@ -53,9 +56,9 @@ class ConnectionStatus(NamedEnum, IntEnum):
     CONNECTING = 2
 
 
-for _member in ConnectionStatus:
-    ConnectionStatus.register(_member.name.capitalize())
-del _member
+ConnectionStatus.register("Disconnected")
+ConnectionStatus.register("Connected")
+ConnectionStatus.register("Connecting")
 
 
 class Connection(Steps, _core.Connection):

@@ -69,10 +69,10 @@ class Event(Sendable):
         except KeyError as missing:
             raise DecodeError(f"an event without {missing}") from None
         well_formed = isinstance(event_type, str) and isinstance(args, list) and isinstance(kwargs, dict)
-        if not well_formed or not all(isinstance(name, str) for name in kwargs):
+        if not well_formed or not all(isinstance(name, str) for name in kwargs):  # pyright: ignore[reportUnknownVariableType]
             raise DecodeError("an event needs a str, a list and a dict with str keys")
         event = cls.__new__(cls)
-        event.type, event.handler_args, event.handler_kwargs = event_type, args, kwargs
+        event.type, event.handler_args, event.handler_kwargs = event_type, args, kwargs  # pyright: ignore[reportUnknownMemberType]
         return event
 
 

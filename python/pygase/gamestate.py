@@ -30,9 +30,8 @@ class GameStatus(NamedEnum, IntEnum):
     ACTIVE = 1
 
 
-for _member in GameStatus:
-    GameStatus.register(_member.name.capitalize())
-del _member
+GameStatus.register("Paused")
+GameStatus.register("Active")
 
 
 class _CustomAttributes:
@@ -261,7 +260,7 @@ def _merge(target: dict[Any, Any], changes: dict[Any, Any], *, keep_deletions: b
             known = target.get(key)
             if not isinstance(known, dict):
                 known = target[key] = {}
-            _merge(known, value, keep_deletions=keep_deletions)
+            _merge(known, value, keep_deletions=keep_deletions)  # pyright: ignore[reportUnknownArgumentType]
         elif not keep_deletions and isinstance(value, bytes) and value == TO_DELETE:
             target.pop(key, None)
         else:
@@ -271,5 +270,5 @@ def _merge(target: dict[Any, Any], changes: dict[Any, Any], *, keep_deletions: b
 def _copy_maps(value: Any) -> Any:
     """Return a dict in which no map at any depth is shared with the given one."""
     if isinstance(value, dict):
-        return {key: _copy_maps(item) for key, item in value.items()}
+        return {key: _copy_maps(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
     return value

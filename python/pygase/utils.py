@@ -96,7 +96,7 @@ class Sendable(Comparable):
             data = _core.unpackb(bytepack)
             if not isinstance(data, dict):
                 raise DecodeError(f"expected a map, found {type(data).__name__}")
-            return cls.from_dict(data)
+            return cls.from_dict(data)  # pyright: ignore[reportUnknownArgumentType]
         except (TypeError, ValueError, KeyError) as error:
             raise DecodeError(f"Bytes could no be parsed into {cls.__name__}.") from error
 

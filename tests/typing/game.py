@@ -36,6 +36,11 @@ class Loop(pygase.GameStateMachine):
         return {"seconds": game_state.seconds + dt}
 
 
+def on_chat(text: str, client_address: Address) -> None:
+    """Take what a client says."""
+    print(text, client_address)
+
+
 class Player(pygase.Client):
     """A client with a life of its own."""
 
@@ -76,7 +81,7 @@ def serve() -> None:
     assert_type(loop.run_game_loop_in_thread(interval=0.05), threading.Thread)
 
     server = pygase.Server(store)
-    server.register_event_handler("CHAT", lambda text, client_address: print(text, client_address))
+    server.register_event_handler("CHAT", on_chat)
     assert_type(server.run_in_thread(port=8080, event_wire=loop), threading.Thread)
     assert_type(server.port, "int | None")
     assert_type(server.hostname, "str | None")

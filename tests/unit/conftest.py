@@ -68,3 +68,41 @@ def serve(wait_for):
             server.shutdown()
             thread.join(10)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def store():
+    """Give a store with a small state."""
+    from pygase import GameState, GameStateStore
+
+    return GameStateStore(GameState(a=1, players={1: {"name": "anna"}}))
+
+
+@pytest.fixture
+def server(store):
+    """Give a server of that store, which is not running yet."""
+    from pygase import Server
+
+    server = Server(store)
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def connect():
+    """Connect clients that wait for their first state; they disconnect with the test."""
+    from pygase import Client
+
+    clients = []
+
+    def connect(server, client=None, wait=True):
+        client = client or Client()
+        clients.append(client)
+        client.connect_in_thread(server.port)
+        if wait:
+            client.try_to(lambda game_state: game_state.time_order or None, timeout=5)
+        return client
+
+    yield connect
+    for client in clients:
+        client.disconnect()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pygase import Backend, GameState, GameStateMachine, GameStateStore, Server, backend
+from pygase import Backend, GameState, GameStateMachine, GameStateStore, Server, _machine
 from pygase.event import Event
 from pygase.gamestate import TO_DELETE, GameStateUpdate, GameStatus
 
@@ -309,7 +309,7 @@ def test_events_do_not_eat_the_time_steps():
 
 
 def test_waiting_events_are_bounded(monkeypatch, caplog):
-    monkeypatch.setattr(backend, "EVENT_LIMIT", 2)
+    monkeypatch.setattr(_machine, "EVENT_LIMIT", 2)
     machine = GameStateMachine(GameStateStore())
     for _ in range(5):
         machine._push_event(Event("A"))

@@ -1,4 +1,4 @@
-"""Clients and servers over loopback."""
+"""States and events between clients and servers over loopback."""
 
 import asyncio
 import logging
@@ -7,69 +7,15 @@ import time
 
 import pytest
 
-from pygase import Backend, Client, GameState, GameStateMachine, GameStateStore, Server
+from pygase import Backend, Client, GameState, GameStateMachine, Server
 from pygase.connection import ClientConnection, ConnectionStatus, ServerConnection
 from pygase.event import UniversalEventHandler
 from pygase.gamestate import TO_DELETE, GameStateUpdate, GameStatus
 
 
-def wait_for(condition, timeout=5.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def store():
-    return GameStateStore(GameState(a=1, players={1: {"name": "anna"}}))
-
-
-@pytest.fixture
-def server(store):
-    server = Server(store)
-    yield server
-    server.shutdown()
-
-
-@pytest.fixture
-def connect():
-    clients = []
-
-    def connect(server, client=None, wait=True):
-        client = client or Client()
-        clients.append(client)
-        client.connect_in_thread(server.port)
-        if wait:
-            client.try_to(lambda game_state: game_state.time_order or None, timeout=5)
-        return client
-
-    yield connect
-    for client in clients:
-        client.disconnect()
-
-
 def state_of(client):
     with client.access_game_state() as game_state:
         return GameState.from_bytes(game_state.to_bytes())
-
-
-def test_server_runs_when_run_in_thread_returns(server):
-    thread = server.run_in_thread()
-    assert thread.daemon
-    assert server.hostname == "localhost"
-    assert 0 < server.port < 65536
-    with pytest.raises(
-        RuntimeError, match=r"already running on \('localhost', \d+\); call shutdown\(\) first"
-    ):
-        server.run_in_thread()
-    with pytest.raises(RuntimeError, match="already running"):
-        server.run()
-    server.shutdown()
-    thread.join(5)
-    assert not thread.is_alive()
-    assert (server.hostname, server.port) == (None, None)
-    server.shutdown()
 
 
 def test_state_arrives_and_follows(server, store, connect):
@@ -90,7 +36,7 @@ def test_state_arrives_and_follows(server, store, connect):
         assert game_state.data == {"players": {1: {"name": "anna", "hp": 3}, 2: {}}, "b": [1, [2, None]]}
 
 
-def test_both_sides_know_of_the_connection(server, connect):
+def test_both_sides_know_of_the_connection(server, connect, wait_for):
     server.run_in_thread()
     client = connect(server)
     assert client.connection.status == ConnectionStatus.CONNECTED
@@ -106,7 +52,7 @@ def test_both_sides_know_of_the_connection(server, connect):
     assert connection.stats()["hello"]
 
 
-def test_events_go_both_ways_with_callbacks(server, connect):
+def test_events_go_both_ways_with_callbacks(server, connect, wait_for):
     seen, acks = [], []
 
     def on_server(*args, client_address, **kwargs):
@@ -136,7 +82,7 @@ def test_events_go_both_ways_with_callbacks(server, connect):
     assert acks == ["client", server.connections[server.host_client]]
 
 
-def test_one_slow_coroutine_holds_up_only_its_own_connection(server, connect):
+def test_one_slow_coroutine_holds_up_only_its_own_connection(server, connect, wait_for):
     seen = []
 
     async def slow(name, client_address):
@@ -155,7 +101,7 @@ def test_one_slow_coroutine_holds_up_only_its_own_connection(server, connect):
     assert seen == ["other", "slow", "behind"]
 
 
-def test_events_nobody_can_handle(server, connect, caplog):
+def test_events_nobody_can_handle(server, connect, caplog, wait_for):
     def fails(client_address):
         raise LookupError("here")
 
@@ -181,42 +127,6 @@ def test_events_nobody_can_handle(server, connect, caplog):
     assert done.wait(5)
 
 
-def test_client_before_during_and_after(server, connect):
-    client = Client()
-    assert client.connection is None
-    for call in (
-        client.disconnect,
-        client.access_game_state,
-        lambda: client.dispatch_event("A"),
-        lambda: client.wait_until(bool),
-        lambda: client.try_to(bool),
-    ):
-        with pytest.raises(RuntimeError, match=r"^Client is not connected\.$"):
-            call()
-    server.run_in_thread()
-    thread = client.connect_in_thread(server.port)
-    assert not thread.daemon
-    with pytest.raises(
-        RuntimeError, match=r"already connected to \('localhost', \d+\); call disconnect\(\) first"
-    ):
-        client.connect(server.port)
-    client.wait_until(lambda game_state: game_state.time_order > 0, timeout=5)
-    with pytest.raises(TypeError, match=r"handler_args\[0\]"):
-        client.dispatch_event("A", {1})
-    with pytest.raises(OverflowError, match=r"\d+ bytes"):
-        client.dispatch_event("A", "x" * 3000)
-    client.disconnect()
-    thread.join(5)
-    assert not thread.is_alive()
-    assert client.connection.status == ConnectionStatus.DISCONNECTED
-    assert state_of(client).a == 1
-    client.disconnect()
-    with pytest.raises(RuntimeError, match=r"^Client is not connected\.$"):
-        client.dispatch_event("A")
-    connect(server, client)
-    assert client.connection.status == ConnectionStatus.CONNECTED
-
-
 def test_waiting_for_what_never_comes(server, connect):
     server.run_in_thread()
     client = connect(server)
@@ -231,84 +141,7 @@ def test_waiting_for_what_never_comes(server, connect):
     assert client.try_to(lambda game_state: 0, timeout=0) == 0
 
 
-@pytest.mark.parametrize("run", ["run", "run_in_thread"])
-def test_addresses_that_cannot_be_used(server, run):
-    with pytest.raises(TypeError, match="port must be an int"):
-        getattr(server, run)("80")
-    with pytest.raises(ValueError, match="port 65536 is not in the range"):
-        getattr(server, run)(65536)
-    with pytest.raises(TypeError, match="hostname must be a str"):
-        getattr(server, run)(0, 5)
-    with pytest.raises(OSError, match=r"no\.such\.host\.invalid"):
-        getattr(server, run)(0, "no.such.host.invalid")
-    other = Server(GameStateStore())
-    other.run_in_thread()
-    with pytest.raises(OSError, match=str(other.port)):
-        getattr(server, run)(other.port)
-    other.shutdown()
-    assert server.port is None
-    server.run_in_thread()
-
-
-@pytest.mark.parametrize("connect", ["connect", "connect_in_thread"])
-def test_servers_that_cannot_be_reached(connect):
-    client = Client()
-    with pytest.raises(TypeError, match="port must be an int"):
-        getattr(client, connect)("80")
-    with pytest.raises(ValueError, match="port 0 is not in the range"):
-        getattr(client, connect)(0)
-    with pytest.raises(OSError, match=r"no\.such\.host\.invalid"):
-        getattr(client, connect)(80, "no.such.host.invalid")
-    assert client.connection is None
-
-
-def test_dead_port(caplog):
-    client = Client()
-    client.connect_in_thread(9, "127.0.0.1")
-    try:
-        wait_for(lambda: [r for r in caplog.records if r.levelno == logging.WARNING])
-        time.sleep(0.3)
-        assert client.connection.status == ConnectionStatus.CONNECTING
-        (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-        assert "('127.0.0.1', 9)" in warning
-    finally:
-        client.disconnect()
-    assert client.connection.status == ConnectionStatus.DISCONNECTED
-
-
-def test_host_shuts_the_server_down(server, connect):
-    thread = server.run_in_thread()
-    one = connect(server)
-    wait_for(lambda: server.host_client)
-    two = connect(server)
-    wait_for(lambda: len(server.connections) == 2)
-    two.disconnect(shutdown_server=True)
-    time.sleep(0.5)
-    assert server.port is not None
-    one.disconnect(shutdown_server=True)
-    thread.join(5)
-    assert not thread.is_alive()
-    assert server.port is None
-
-
-def test_server_runs_again_and_remembers(server, store, connect):
-    server.run_in_thread()
-    port = server.port
-    client = connect(server)
-    wait_for(lambda: server.host_client)
-    (connection,) = server.connections.values()
-    server.shutdown()
-    assert list(server.connections.values()) == [connection]
-    assert connection.status == ConnectionStatus.DISCONNECTED
-    store.push_update(GameStateUpdate(store.get_game_state().time_order + 1, b=2))
-    server.run_in_thread(port)
-    assert server.host_client is None
-    client.wait_until(lambda game_state: "b" in game_state.data, timeout=10)
-    wait_for(lambda: server.host_client)
-    assert server.connections[server.host_client].status == ConnectionStatus.CONNECTED
-
-
-def test_many_clients_in_one_process(server, connect):
+def test_many_clients_in_one_process(server, connect, wait_for):
     server.run_in_thread()
     clients = [connect(server, wait=False) for _ in range(20)]
     for client in clients:
@@ -351,73 +184,7 @@ def test_custom_store_is_polled(connect):
     server.shutdown()
 
 
-def test_everything_can_be_awaited(store):
-    seen = []
-
-    async def main():
-        server, client = Server(store), Client()
-        running = asyncio.create_task(server.run())
-        await asyncio.sleep(0.05)
-        connected = asyncio.create_task(client.connect(server.port))
-        await asyncio.sleep(0.3)
-        seen.append(client.connection.status)
-        seen.append(state_of(client).a)
-        await client.disconnect()
-        await asyncio.wait_for(connected, 5)
-        await server.shutdown()
-        await asyncio.wait_for(running, 5)
-        return server
-
-    server = asyncio.run(main())
-    assert seen == [ConnectionStatus.CONNECTED, 1]
-    assert server.port is None
-
-
-def test_cancelled_server_and_client_are_shut_down(store):
-    async def main():
-        server, client = Server(store), Client()
-        running = asyncio.create_task(server.run())
-        await asyncio.sleep(0.05)
-        port = server.port
-        connected = asyncio.create_task(client.connect(port))
-        await asyncio.sleep(0.2)
-        for task in (connected, running):
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        assert server.port is None
-        assert client.connection.status == ConnectionStatus.DISCONNECTED
-        await asyncio.wait_for(asyncio.gather(shut(server), client.disconnect()), 5)
-        server.run_in_thread(port)
-        server.shutdown()
-
-    async def shut(server):
-        await server.shutdown()
-
-    asyncio.run(main())
-
-
-def test_handlers_may_shut_down_what_runs_them(server, connect):
-    async def quit_server(client_address):
-        await server.shutdown()
-
-    client = Client()
-    server.register_event_handler("QUIT", quit_server)
-    client.register_event_handler("LEAVE", lambda: client.disconnect())
-    thread = server.run_in_thread()
-    connect(server, client)
-    client.dispatch_event("QUIT")
-    thread.join(5)
-    assert not thread.is_alive()
-    server.run_in_thread()
-    client.disconnect()
-    connect(server, client)
-    wait_for(lambda: any(c.status == ConnectionStatus.CONNECTED for c in server.connections.values()))
-    server.dispatch_event("LEAVE")
-    wait_for(lambda: client.connection.status == ConnectionStatus.DISCONNECTED)
-
-
-def test_backend_plays(connect):
+def test_backend_plays(connect, wait_for):
     def time_step(game_state, dt):
         return {"time": game_state.time + dt}
 
@@ -443,17 +210,6 @@ def test_backend_plays(connect):
     assert backend.game_state_machine.game_time > 0
 
 
-def test_backend_that_cannot_listen_leaves_nothing_behind():
-    backend = Backend(GameState(), lambda game_state, dt: {})
-    with pytest.raises(ValueError, match="range"):
-        backend.run("localhost", 70000)
-    with pytest.raises(ValueError, match="interval"):
-        backend.run("localhost", 0, interval=0)
-    assert backend.server.port is None
-    assert backend.game_state_store.get_game_state().is_paused()
-    assert threading.active_count() == 1 or all("game-loop" not in t.name for t in threading.enumerate())
-
-
 def test_events_go_to_handlers_and_the_wire(store, connect):
     machine = GameStateMachine(store)
     machine.time_step = lambda game_state, dt: {}
@@ -471,7 +227,7 @@ def test_events_go_to_handlers_and_the_wire(store, connect):
     server.shutdown()
 
 
-def test_connections_run_by_hand(store):
+def test_connections_run_by_hand(store, wait_for):
     class Owner:
         def __init__(self):
             self.connections, self.host_client = {}, None
@@ -496,7 +252,7 @@ def test_connections_run_by_hand(store):
     asyncio.run(main())
 
 
-def test_event_loops_without_readers(monkeypatch, server, connect):
+def test_event_loops_without_readers(monkeypatch, server, connect, wait_for):
     def add_reader(*args):
         raise NotImplementedError
 
@@ -516,7 +272,7 @@ def test_event_loops_without_readers(monkeypatch, server, connect):
     wait_for(lambda: "pygase-inbox" not in [thread.name for thread in threading.enumerate()])
 
 
-def test_retries_until_the_other_side_is_back(server, connect):
+def test_retries_until_the_other_side_is_back(server, connect, wait_for):
     seen, acks = [], []
     server.register_event_handler("A", lambda number, client_address: seen.append(number))
     server.run_in_thread()
@@ -531,7 +287,7 @@ def test_retries_until_the_other_side_is_back(server, connect):
     assert seen in ([2], [2, 2])
 
 
-def test_subclasses_of_a_client_work(server, connect):
+def test_subclasses_of_a_client_work(server, connect, wait_for):
     class Player(Client):
         def __init__(self):
             super().__init__()
@@ -546,60 +302,6 @@ def test_subclasses_of_a_client_work(server, connect):
     wait_for(lambda: server.host_client)
     server.dispatch_event("HELLO", "anna")
     wait_for(lambda: player.seen == ["anna"])
-
-
-def test_starts_stops_and_connections_are_logged(server, connect, caplog):
-    caplog.set_level(logging.INFO, logger="PyGaSe")
-    server.run_in_thread()
-    client = connect(server)
-    wait_for(lambda: server.host_client)
-    address = server.host_client
-    client.disconnect()
-    server.shutdown()
-    for message in (
-        "Trying to run server on ('localhost', 0) ...",
-        f"New client connection from {address}.",
-        f"Setting {address} as client with host permissions.",
-        f"Status of connection to {address} set to 'Connected'.",
-        "Trying to connect to server ...",
-        f"Status of connection to {client.connection.remote_address} set to 'Connected'.",
-        f"Shutting down connection to {client.connection.remote_address}.",
-    ):
-        assert message in caplog.messages
-    assert {record.name for record in caplog.records} <= {"PyGaSe", "asyncio"}
-    assert all(record.levelno == logging.INFO for record in caplog.records)
-
-
-def test_backend_can_be_awaited():
-    async def time_step(game_state, dt):
-        await asyncio.sleep(0)
-        return {"steps": game_state.steps + 1}
-
-    async def main():
-        backend = Backend(GameState(steps=0), time_step)
-        running = asyncio.create_task(backend.run("localhost", 0, interval=0.01))
-        await asyncio.sleep(0.2)
-        await backend.shutdown()
-        await asyncio.wait_for(running, 5)
-        return backend.game_state_store.get_game_state()
-
-    state = asyncio.run(main())
-    assert state.steps > 5
-    assert state.is_paused()
-
-
-def test_handlers_in_the_game_loop_may_end_the_game(connect):
-    backend = Backend(
-        GameState(), lambda game_state, dt: {}, {"QUIT": lambda **kwargs: backend.shutdown() and None}
-    )
-    thread = threading.Thread(target=backend.run, args=("localhost", 0))
-    thread.start()
-    wait_for(lambda: backend.server.port)
-    client = connect(backend.server)
-    client.dispatch_event("QUIT", retries=3)
-    thread.join(5)
-    assert not thread.is_alive()
-    assert backend.server.port is None
 
 
 def test_slow_handler_holds_up_neither_state_nor_shutdown(server, store, connect):
@@ -617,7 +319,7 @@ def test_slow_handler_holds_up_neither_state_nor_shutdown(server, store, connect
     server.run_in_thread(port)
 
 
-def test_flood_of_events_is_bounded_and_in_order(server, connect):
+def test_flood_of_events_is_bounded_and_in_order(server, connect, wait_for):
     seen = []
     server.register_event_handler("A", lambda number, client_address: seen.append(number))
     server.run_in_thread()
