@@ -13,7 +13,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import threading
+import types
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -104,6 +106,8 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> Any:
         loop = running()
+        if loop is None and _is_curios(sys._getframe(1)):
+            return _later(call, *args, **kwargs)
         if loop is None:
             result = function(*args, **kwargs)
             if not inspect.iscoroutine(result):
@@ -124,6 +128,16 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
         return Call(future)
 
     return call
+
+
+def _is_curios(frame: types.FrameType) -> bool:
+    """Return whether curio makes the coroutine that it is about to run, as in `curio.run(server.run)`."""
+    meta = sys.modules.get("curio.meta")
+    return meta is not None and frame.f_globals is vars(meta)
+
+
+async def _later(call: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+    return await call(*args, **kwargs)
 
 
 def has_own_loop() -> bool:

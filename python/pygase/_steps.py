@@ -56,7 +56,12 @@ class Steps(_core.Connection):
             DuplicateSequenceError: A package with its number came before; nothing changes.
             AttributeError: It is a package of another kind; nothing changes.
         """
-        outcomes = self._step_receive(package, time.time())
+        now = time.time()
+        undone = {name: value for name, value in self._moved_by_hooks() if self._is_overridden(name)}
+        sent = self._in_flight() if "_update_latency" in undone else {}
+        outcomes = self._step_receive(package, now)
+        if undone:
+            self._call_hooks(package.header, undone, [now - at for at in _acknowledged(package.header, sent)])
         for inbox in tuple(vars(self).get("_waiting_tasks", ())):
             inbox.wake()
         await self._tell(outcomes)
@@ -111,6 +116,36 @@ class Steps(_core.Connection):
     def _outgoing_event_queue(self) -> _Queue:
         """Events that wait for a package."""
         return _Queue(self, 1)
+
+    def _moved_by_hooks(self) -> list[tuple[str, Any]]:
+        """Return the methods that a package calls, each with what it sets, as that is now."""
+        return [
+            ("_set_status", self.status),
+            ("_update_remote_info", (self.remote_sequence, self.ack_bitfield)),
+            ("_update_latency", self.latency),
+        ]
+
+    def _is_overridden(self, name: str) -> bool:
+        return name in vars(self) or getattr(type(self), name) is not getattr(Steps, name)
+
+    def _call_hooks(self, header: Header, undone: dict[str, Any], round_trips: list[float]) -> None:
+        """Leave to methods of a subclass what the core has done in their place.
+
+        Args:
+            header: The header of the package that came in.
+            undone: What each overridden method sets, as it was before.
+            round_trips: The round trip times that the package tells of, in seconds.
+        """
+        if "_set_status" in undone and undone["_set_status"] != self.status:
+            self.status = undone["_set_status"]
+            self._set_status("Connected")
+        if "_update_remote_info" in undone:
+            self.remote_sequence, self.ack_bitfield = undone["_update_remote_info"]
+            self._update_remote_info(header.sequence)
+        if "_update_latency" in undone:
+            self.latency = undone["_update_latency"]
+            for round_trip in round_trips:
+                self._update_latency(round_trip)
 
     def _header(self) -> Header:
         return Header(self.local_sequence, self.remote_sequence, self.ack_bitfield)
@@ -185,6 +220,15 @@ class _PendingAcks(MutableMapping[int, float]):
 
     def __repr__(self) -> str:
         return repr(self._connection._in_flight())
+
+
+def _acknowledged(header: Header, sent: Mapping[int, float]) -> list[float]:
+    """Return when the packages were sent that a header acknowledges."""
+    return [at for sequence, at in sent.items() if _acknowledges(header, header.ack - sequence)]
+
+
+def _acknowledges(header: Header, distance: int) -> bool:
+    return distance == 0 or (0 < distance <= 32 and header.ack_bitfield[distance - 1] == "1")
 
 
 async def _result(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import threading
 import time
 
 import pytest
@@ -212,3 +213,43 @@ def test_plain_calls_are_plain():
     machine = pygase.GameStateMachine(pygase.GameStateStore())
     result = machine.stop()
     assert not inspect.isawaitable(result)
+
+
+def stop_when(condition, stop):
+    """Stop something from another thread, once a condition holds."""
+
+    def wait():
+        end = time.monotonic() + DEADLINE
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.01)
+        stop()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("library", ["curio", pytest.param("trio", marks=pytest.mark.ours)])
+def test_run_from_outside(library):
+    """`curio.run(server.run)`: what is given to an event loop before there is one."""
+    library = pytest.importorskip(library)
+    server, machine = make()
+    stopping = stop_when(lambda: server.port, server.shutdown)
+    assert library.run(server.run) is None
+    stopping.join(DEADLINE)
+
+    stopping = stop_when(lambda: machine._game_state_store.get_game_state().ticks > 2, machine.stop)
+    assert library.run(machine.run_game_loop, 0.01) is None
+    stopping.join(DEADLINE)
+
+    server, machine = make()
+    thread = server.run_in_thread()
+    client = pygase.Client()
+    while not server.port:
+        time.sleep(0.01)
+    stopping = stop_when(lambda: server.connections, lambda: client.disconnect())
+    assert library.run(client.connect, server.port) is None
+    stopping.join(DEADLINE)
+    assert library.run(server.shutdown) is None
+    thread.join(DEADLINE)
+    assert not thread.is_alive()

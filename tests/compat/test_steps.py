@@ -409,6 +409,44 @@ class TestReceive:
         assert len(calls) == 1
         assert not connection._incoming_event_queue.empty()
 
+    def test_subclass_hooks(self, run, handler, socket, clock):
+        """What a subclass overrides is what a received package calls, and may do without."""
+        calls = []
+
+        class Watching(Connection):
+            def _set_status(self, status):
+                calls.append(("status", status))
+                super()._set_status(status)
+
+            def _update_remote_info(self, received_sequence):
+                calls.append(("remote", received_sequence))
+                super()._update_remote_info(received_sequence)
+
+            def _update_latency(self, rtt):
+                calls.append(("latency", round(rtt, 3)))
+
+        connection = Watching(ADDRESS, handler)
+        run(connection._send_next_package(socket))
+        run(connection._send_next_package(socket))
+        clock.tick(0.5)
+        run(connection._recv(package(1, 2, "1")))
+        assert calls == [("status", "Connected"), ("remote", 1), ("latency", 0.5), ("latency", 0.5)]
+        assert (status(connection), connection.latency) == ("Connected", 0.0)
+        run(connection._recv(package(4)))
+        run(connection._recv(package(3)))
+        assert calls[-2:] == [("remote", 4), ("remote", 3)]
+        assert (connection.remote_sequence, connection.ack_bitfield[0]) == (4, "1")
+
+    def test_instance_hooks(self, run, handler, socket, clock):
+        connection = Connection(ADDRESS, handler)
+        seen = []
+        connection._update_latency = seen.append
+        run(connection._send_next_package(socket))
+        clock.tick(0.25)
+        run(connection._recv(package(1, 1)))
+        assert [round(rtt, 3) for rtt in seen] == [0.25]
+        assert connection.latency == 0.0
+
     def test_client(self, run, handler, socket):
         connection = ClientConnection(ADDRESS, handler)
         run(connection._send_next_package(socket))
