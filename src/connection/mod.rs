@@ -499,9 +499,10 @@ impl Connection {
 
     /// Takes in an event for which there is room.
     fn take_in(&mut self, now: Duration, event: Box<[u8]>) {
-        if let Some(token) = token::in_event(&event).filter(|_| self.numbers_events) {
+        if let Some(token) = token::in_event(&event) {
             self.incoming.release(event.len());
-            self.token = Some(token);
+            // From one that counts as an original, because its hello got lost, it is no event either.
+            self.token = self.numbers_events.then_some(token).or(self.token);
             return;
         }
         self.stats.events_received += 1;

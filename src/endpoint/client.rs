@@ -24,9 +24,9 @@ const RESYNC_AFTER: Duration = Duration::from_secs(1);
 /// A server whose numbers leap this far has not sent what lies between: another one has taken its place, and what
 /// our copy of the state has may be gone there.
 const LEAP: i32 = super::admission::LEAP as i32;
-/// How long a client that finds another server in the place of one of ours says hello again, besides two round trips,
-/// and at most. An original does not answer it, and misses no more than acknowledgements.
-const GREETING: (Duration, Duration) = (Duration::from_millis(600), Duration::from_secs(1));
+/// With how many packages that do not answer it a client leaves off saying hello again. An original acknowledges it
+/// without an answer, and ends it so within a round trip.
+const GREETING: u32 = 120;
 /// This many packages after the state was asked for as a whole, nothing made before can still arrive.
 const STRAGGLERS: i32 = 1000;
 /// The size of an update with nothing in it.
@@ -49,6 +49,15 @@ pub enum ClientAction {
     Unanswered,
     /// The connection has ended; nothing more will be sent.
     Closed,
+}
+
+/// Says hello again, though there is something to acknowledge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Greeting {
+    /// The number of the first package that does.
+    first: Sqn,
+    /// Packages of the server that may still come without an answer.
+    left: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +95,7 @@ pub struct ClientConnection {
     /// It was, and then did not answer a hello: its answer may still be on the way.
     server_was_ours: bool,
     /// Until when to say hello again, though there is something to acknowledge.
-    greeting_until: Option<Duration>,
+    greeting: Option<Greeting>,
     /// The session is shown to the server by its token in each package, until it acknowledges one after this number.
     presented_after: Option<Sqn>,
     /// Newest number sent when the state was asked for as a whole. Updates in packages that acknowledge nothing
@@ -120,7 +129,7 @@ impl ClientConnection {
             phase: Phase::Idle,
             server_is_ours: false,
             server_was_ours: false,
-            greeting_until: None,
+            greeting: None,
             presented_after: None,
             asked_after: None,
             last_header: Header::default(),
@@ -164,7 +173,7 @@ impl ClientConnection {
         self.connection.replace_arrivals(None);
         self.connection.number_events(true);
         self.connection.forget_token();
-        self.greeting_until = None;
+        self.greeting = None;
         self.presented_after = None;
         self.last_header = Header::default();
         self.resync();
@@ -246,7 +255,15 @@ impl ClientConnection {
             self.server_is_ours = true;
             package.header.ack_bitfield = 0;
         }
-        let is_answer = says_hello && (first || self.greeting_until.is_some());
+        let is_answer = says_hello && (first || self.greeting.is_some());
+        if let Some(greeting) = &mut self.greeting
+            && !says_hello
+        {
+            greeting.left = greeting.left.saturating_sub(1);
+            if greeting.left == 0 || ack != Sqn::ZERO && ack.since(greeting.first) >= 0 {
+                self.end_greeting();
+            }
+        }
         if self.server_is_ours && self.is_too_late(&package) {
             // Not acknowledged: the server takes what is acknowledged for merged.
             self.connection.stats.late += 1;
@@ -258,7 +275,7 @@ impl ClientConnection {
         self.connection.number_events(self.server_is_ours);
         let receipt = self.connection.receive(now, &package);
         if is_answer {
-            self.greeting_until = None;
+            self.greeting = None;
             // From now on each package acknowledges something, and any may be the one that proves our address.
             self.presented_after = self.connection.token().map(|_| self.connection.local_sequence);
         }
@@ -269,9 +286,8 @@ impl ClientConnection {
             self.presented_after = None;
         }
         if away && !first && !says_hello && self.server_is_ours && (leap >= LEAP || forgot) {
-            let round_trips = Duration::try_from_secs_f64(2.0 * self.connection.latency).unwrap_or_default();
-            let (least, most) = GREETING;
-            self.greeting_until = Some(now + (least + round_trips).min(most));
+            let first = self.connection.local_sequence.next();
+            self.greeting.get_or_insert(Greeting { first, left: GREETING });
         }
         if leap > 0 {
             self.last_header = if says_hello { Header::default() } else { package.header };
@@ -382,7 +398,7 @@ impl ClientConnection {
                     self.server_is_ours = false;
                     self.server_was_ours = false;
                     self.connection.number_events(true);
-                    self.greeting_until = None;
+                    self.greeting = None;
                     self.presented_after = None;
                     self.probes = 0;
                     return false;
@@ -395,13 +411,7 @@ impl ClientConnection {
         };
         let mut header =
             Header { sequence: self.connection.local_sequence.next(), ..self.connection.acknowledgement() };
-        if self.greeting_until.is_some_and(|until| until <= now) {
-            self.greeting_until = None;
-            self.server_is_ours = false;
-            self.server_was_ours = true;
-            self.connection.number_events(false);
-        }
-        if header.ack == Sqn::ZERO || self.greeting_until.is_some() {
+        if header.ack == Sqn::ZERO || self.greeting.is_some() {
             header = Header { ack: Sqn::ZERO, ack_bitfield: HELLO, ..header };
         }
         let token = self.connection.token().filter(|_| self.presented_after.is_some());
@@ -443,6 +453,14 @@ impl ClientConnection {
             Ok(by @ 0..32) => before.ack_bitfield >> by & !header.ack_bitfield != 0,
             _ => false,
         }
+    }
+
+    /// Takes the server for an original.
+    fn end_greeting(&mut self) {
+        self.greeting = None;
+        self.server_is_ours = false;
+        self.server_was_ours = true;
+        self.connection.number_events(false);
     }
 
     fn resync(&mut self) {

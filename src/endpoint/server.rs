@@ -251,13 +251,14 @@ impl ServerEndpoint {
         if !proven.window.is_near(package.header.sequence) {
             proven.window = ReceiveWindow::default();
         }
+        let mut lapsed = None;
         if let Some(token) = package.events().find_map(token_in).filter(|_| proven.hello) {
             if let Some(key) = self.tokens.get(&token).copied() {
                 self.move_session(now, key, from, proven, size, package);
                 return;
             }
             match self.lapsed.iter().position(|lapsed| lapsed.token == token) {
-                Some(index) => proven.arrivals = self.lapsed.remove(index).map(|lapsed| lapsed.arrivals),
+                Some(index) => lapsed = self.lapsed.remove(index),
                 None => self.counters.wrong_tokens += 1,
             }
         }
@@ -273,7 +274,14 @@ impl ServerEndpoint {
             .remembered
             .remove(&from)
             .unwrap_or_else(|| Peer::new(from, ServerConnection::new(self.config.connection, Sqn::ZERO)));
-        let token = self.admission.draw_token(from);
+        // A client that shows one keeps it: it may never hear of another before this server is gone, too.
+        let token = match lapsed {
+            Some(Lapsed { token, arrivals }) => {
+                proven.arrivals = Some(arrivals);
+                token
+            }
+            None => self.admission.draw_token(from),
+        };
         peer.lock().begin(now, proven, token, time_order(package), &self.lock_store());
         let key = self.free.pop().unwrap_or(self.entries.len());
         self.tokens.extend(peer.lock().token().map(|token| (token, key)));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// What one side dispatched, what the other side got, and what the senders were told.
@@ -75,11 +77,16 @@ impl Talk {
         Self { world, at_server: Vec::new(), up: Ledger::default(), down: Ledger::default(), next: 0 }
     }
 
-    fn peer(&self) -> Option<Arc<Peer>> {
-        self.world.server_events.iter().rev().find_map(|event| match event {
-            ServerEvent::Connected(peer) => Some(Arc::clone(peer)),
+    /// The clients that the server has known, one after the other.
+    fn peers(&self) -> impl DoubleEndedIterator<Item = &Arc<Peer>> {
+        self.world.server_events.iter().filter_map(|event| match event {
+            ServerEvent::Connected(peer) => Some(peer),
             _ => None,
         })
+    }
+
+    fn peer(&self) -> Option<Arc<Peer>> {
+        self.peers().next_back().map(Arc::clone)
     }
 
     /// Dispatches one event each way.
@@ -97,14 +104,14 @@ impl Talk {
 
     fn run(&mut self, time: Duration) {
         self.world.run(time);
-        if let Some(peer) = self.peer() {
-            peer.take_events(&mut self.at_server);
-        }
+        let mut at_server = std::mem::take(&mut self.at_server);
+        self.peers().for_each(|peer| peer.take_events(&mut at_server));
         let connection = self.world.only_client().connection_mut();
         let at_client: Vec<_> = std::iter::from_fn(|| connection.poll_event()).collect();
-        self.up.note(&at_client, &self.at_server);
-        self.down.note(&self.at_server, &at_client);
-        self.at_server.clear();
+        self.up.note(&at_client, &at_server);
+        self.down.note(&at_server, &at_client);
+        at_server.clear();
+        self.at_server = at_server;
     }
 }
 
@@ -188,6 +195,74 @@ fn whoever_ends_the_connection_every_sender_is_told() {
         let now = talk.world.now;
         talk.world.only_client().disconnect(now, false);
         talk.run(MS);
+        talk.up.check(false);
+        talk.down.check(false);
+    }
+}
+
+/// Something that happens while two sides talk.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Events of both sides, to be sent again so often when they get lost, and some time after.
+    Dispatch(u32, u32),
+    /// The client's packages come from another address.
+    Rebind,
+    /// What clients send is lost for so many milliseconds, what the server sends, or both.
+    Cut((bool, bool), u32),
+    /// The line is another one of [`lines`].
+    Line(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (prop_oneof![Just(0), 1..80_u32], 0..300_u32).prop_map(|(retries, ms)| Step::Dispatch(retries, ms)),
+        1 => Just(Step::Rebind),
+        1 => (prop_oneof![Just((true, true)), Just((true, false)), Just((false, true))], 100..14_000_u32)
+            .prop_map(|(cut, ms)| Step::Cut(cut, ms)),
+        1 => (0..4_usize).prop_map(Step::Line),
+    ];
+    proptest::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(16),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever happens between two of ours: every sender hears exactly one outcome, a true one, and no event is
+    /// handed on twice.
+    #[test]
+    fn one_truth_and_no_event_twice_whatever_happens(seed: u64, in_order: bool, steps in steps()) {
+        let config = Config { ordered_events: in_order, ..Config::default() };
+        let mut talk = Talk::new(seed, lines()[1], config);
+        talk.run(MS * 1000);
+        for step in steps {
+            match step {
+                Step::Dispatch(retries, ms) => {
+                    talk.dispatch(retries);
+                    talk.run(MS * ms);
+                }
+                Step::Rebind => {
+                    let client = std::mem::take(&mut talk.world.clients).into_values().next().unwrap();
+                    let at = talk.world.fresh_address();
+                    talk.world.clients.insert(at, client);
+                }
+                Step::Cut(cut, ms) => {
+                    talk.world.cut = cut;
+                    talk.run(MS * ms);
+                    talk.world.cut = (false, false);
+                }
+                Step::Line(line) => talk.world.network.conditions = lines()[line],
+            }
+        }
+        // Long enough to be forgotten, for what waits for a client that found another session.
+        talk.run(MS * 90_000);
+        let now = talk.world.now;
+        talk.world.only_client().disconnect(now, false);
+        talk.world.server.close();
+        talk.run(MS * 10);
         talk.up.check(false);
         talk.down.check(false);
     }
