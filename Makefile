@@ -70,6 +70,10 @@ grid: ## every kind of fault with every other, with each pair of implementations
 soak: ## long games on a simulated network that changes (SEEDS=10000, from SEED=0)
 	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin play soak $(or $(SEED),0) $(or $(SEEDS),10000)
 
+.PHONY: soak-live
+soak-live: ## 200 clients behind a bad line and malformed datagrams beside them, live on loopback (SECONDS=600)
+	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin live $(or $(SECONDS),600)
+
 .PHONY: soak-properties
 soak-properties: environments core-test ## the property tests for long (CASES=50000)
 	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test state network

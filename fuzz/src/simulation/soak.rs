@@ -28,13 +28,15 @@ pub fn run(seed: u64) {
             outage_until = world.now + MS * [500, 1200, 3000, 4900, 6000][random.usize(..5)];
         }
         if random.u8(..) < 20 && ours_only {
+            // Nobody hears of it before what the one before has sent is gone.
             world.start_server(random.u16(..));
+            outage_until = world.now + MS * 1000;
             was_restarted = true;
         }
         if random.u8(..) < 30 && ours_only {
             // A router gives a client another port.
             let index = random.usize(..world.clients.len());
-            world.clients[index].at = world.fresh_address();
+            world.clients[index].at = world.fresh_address(index);
         }
         if random.u8(..) < 60 && world.clients.len() < 8 {
             world.join(ours_only || random.bool());

@@ -127,8 +127,10 @@ pub(super) struct World {
     /// The game as it is meant to be.
     pub(super) truth: State,
     server: Server,
-    /// Connections of our server by the address they have.
-    peers: HashMap<SocketAddr, Arc<Peer>>,
+    /// Connections of our server, with the number of the client that had the address.
+    peers: Vec<(usize, Arc<Peer>)>,
+    /// Whose addresses they are or were.
+    addresses: HashMap<SocketAddr, usize>,
     next_port: u16,
     ticks: u64,
     config: Config,
@@ -150,7 +152,8 @@ impl World {
             clients: Vec::new(),
             truth: State::new(),
             server: Server::Original(Box::default()),
-            peers: HashMap::new(),
+            peers: Vec::new(),
+            addresses: HashMap::new(),
             next_port: 2000,
             ticks: 0,
             config,
@@ -182,15 +185,17 @@ impl World {
         } else {
             Mind::Original(Box::default())
         };
-        let at = self.fresh_address();
+        let at = self.fresh_address(self.clients.len());
         let (game, up, down) = Default::default();
         self.clients.push(Client { mind, at, game, up, down, was_lost: false, seen: 0 });
     }
 
-    /// An address that nobody has had.
-    pub(super) fn fresh_address(&mut self) -> SocketAddr {
+    /// An address that nobody has had, for this client.
+    pub(super) fn fresh_address(&mut self, index: usize) -> SocketAddr {
         self.next_port += 1;
-        SocketAddr::from(([10, 0, 0, 2], self.next_port))
+        let at = SocketAddr::from(([10, 0, 0, 2], self.next_port));
+        self.addresses.insert(at, index);
+        at
     }
 
     /// The game goes on: the clock, and what else changes.
@@ -226,7 +231,7 @@ impl World {
         let client = &mut self.clients[index];
         match &mut self.server {
             Server::Ours(..) => {
-                let Some(peer) = self.peers.get(&client.at) else { return };
+                let Some((_, peer)) = self.peers.iter().rfind(|(of, _)| *of == index) else { return };
                 let (number, event) = client.down.dispatch(self.now);
                 peer.lock().dispatch_retried(event.into(), Some(number), retries).expect("a small event");
             }
@@ -290,20 +295,14 @@ impl World {
                     out.clear();
                 }
                 while let Some(event) = server.poll_event() {
-                    match event {
-                        ServerEvent::Connected(peer) => drop(self.peers.insert(peer.address(), peer)),
-                        ServerEvent::Moved(peer, from) => {
-                            self.peers.remove(&from);
-                            self.peers.insert(peer.address(), peer);
-                        }
-                        _ => {}
+                    if let ServerEvent::Connected(peer) = event {
+                        self.peers.push((self.addresses[&peer.address()], peer));
                     }
                 }
                 let mut happened = Vec::new();
-                for client in &mut self.clients {
-                    if let Some(peer) = self.peers.get(&client.at) {
-                        peer.take_events(&mut happened);
-                    }
+                for (index, peer) in &self.peers {
+                    peer.take_events(&mut happened);
+                    let client = &mut self.clients[*index];
                     for happened in happened.drain(..) {
                         client.down.note(&mut client.up, now, happened);
                     }
@@ -376,7 +375,7 @@ impl World {
         assert!(clock >= client.seen || clock == 0, "the game goes back from {} to {clock}", client.seen);
         client.seen = clock;
         if is_fresh {
-            self.clients[index].at = self.fresh_address();
+            self.clients[index].at = self.fresh_address(index);
         }
     }
 

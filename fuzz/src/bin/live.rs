@@ -1,0 +1,345 @@
+//! A live soak: `live SECONDS [CLIENTS]`. A server, clients of ours behind a relay that loses, doubles, delays and
+//! reorders, and malformed datagrams beside them, all over loopback. In the end everything that was promised has
+//! arrived, once, and memory is what it was.
+#![allow(clippy::disallowed_methods, reason = "a relay and a stranger have sockets of their own")]
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use pygase::ClientConnection;
+use pygase::connection::{ConnectionEvent, Status};
+use pygase::endpoint::{Peer, ServerConfig, ServerEvent};
+use pygase::net::{Inbox, Notice, UdpClient, UdpServer, clock};
+use pygase::netsim::{Conditions, Network};
+use pygase::state::Store;
+use pygase::wire::{Kind, Sqn, msgpack};
+use pygase_fuzz::generate;
+use pygase_fuzz::input::Input;
+
+const LINE: Conditions = Conditions {
+    latency: Duration::from_millis(20),
+    jitter: Duration::from_millis(20),
+    loss: 0.1,
+    burst: Duration::ZERO,
+    duplicate: 0.05,
+    reorder: 0.05,
+    corrupt: 0.0,
+    rate: 0,
+};
+/// Enough that an event does not get lost in ten minutes: a thousand of a thousand million do, at ten percent.
+const RETRIES: u32 = 11;
+/// Malformed datagrams a second.
+const GARBAGE: u32 = 500;
+
+/// How often each event of one direction came and what its sender was told, a byte for each.
+struct Ledger {
+    came: Vec<u8>,
+    told: Vec<u8>,
+    repeated: u64,
+}
+
+impl Ledger {
+    fn new(capacity: usize) -> Self {
+        Self { came: Vec::with_capacity(capacity), told: Vec::with_capacity(capacity), repeated: 0 }
+    }
+
+    fn next(&mut self) -> (Arc<[u8]>, u64) {
+        let id = self.came.len() as u64;
+        self.came.push(0);
+        self.told.push(0);
+        let mut args = vec![0x91];
+        msgpack::write_uint(&mut args, id);
+        (msgpack::event("N", &args, &[0x80]).into(), id)
+    }
+
+    fn came(&mut self, bytes: &[u8]) {
+        let parts = msgpack::event_parts(bytes).expect("a checked event");
+        let mut args = msgpack::Reader::new(parts.args);
+        if let (Ok(_), Ok(msgpack::Token::Uint(id))) = (args.next(), args.next()) {
+            self.came[id as usize] += 1;
+            self.repeated += u64::from(self.came[id as usize] > 1);
+        }
+    }
+
+    /// Takes note of what happened to one side, which has `other` from the other one.
+    fn note(&mut self, other: &mut Self, happened: &ConnectionEvent) {
+        match happened {
+            ConnectionEvent::Event(bytes) => other.came(bytes),
+            ConnectionEvent::Acknowledged(id) => self.told[*id as usize] += 1,
+            ConnectionEvent::TimedOut(id) => self.told[*id as usize] += 16,
+            ConnectionEvent::Status(_) | ConnectionEvent::Quality(_) => {}
+        }
+    }
+}
+
+struct Player {
+    driver: UdpClient,
+    connection: Arc<Mutex<ClientConnection>>,
+    peer: Option<Arc<Peer>>,
+    /// Of the connection, as the server knows it.
+    up: Ledger,
+    down: Ledger,
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter_map(|text| text.parse::<u64>().ok());
+    let seconds = arguments.next().unwrap_or(600);
+    let clients = arguments.next().unwrap_or(200) as usize;
+    let store = Arc::new(Mutex::new(Store::new(Sqn::new(1), &state(0, 0)).expect("a state")));
+    let inbox = Arc::new(Inbox::new());
+    let config = ServerConfig::default();
+    let server = UdpServer::start("127.0.0.1", 0, config, Arc::clone(&store), Arc::clone(&inbox), Vec::new());
+    let server = server.expect("a server");
+    let is_over = Arc::new(AtomicBool::new(false));
+    let relay = Relay::start(server.local_addr(), Arc::clone(&is_over));
+    let garbage = throw_garbage([server.local_addr(), relay.front], Arc::clone(&is_over));
+    let capacity = 2 * seconds as usize + 64;
+    let mut players: Vec<Player> = (0..clients)
+        .map(|_| {
+            let connection = Arc::new(Mutex::new(ClientConnection::default()));
+            let port = relay.front.port();
+            let driver = UdpClient::start("127.0.0.1", port, Arc::clone(&connection), Arc::default());
+            let (up, down) = (Ledger::new(capacity), Ledger::new(capacity));
+            Player { driver: driver.expect("a client"), connection, peer: None, up, down }
+        })
+        .collect();
+    let start = clock::now();
+    let (mut peers, mut known, mut waiting, mut lost) = (HashMap::new(), HashMap::new(), Vec::new(), 0_u64);
+    let (mut ticks, mut next_report) = (0_u64, 60);
+    let mut early = 0;
+    let now = || clock::now().abs_diff(start).as_secs();
+    println!("seconds  RSS KiB  connections  sent by the server  lost  malformed  garbage");
+    // Then all that is under way arrives: as many seconds as there are retries, at the most.
+    while now() < seconds + u64::from(RETRIES) + 3 {
+        thread::sleep(Duration::from_millis(50));
+        ticks += 1;
+        let is_playing = now() < seconds;
+        collect(&inbox, &mut peers);
+        introduce(&mut peers, &mut known);
+        if is_playing {
+            let mut store = store.lock().expect("a store");
+            let next = store.time_order().next();
+            store.push(clock::now(), next, &state(ticks, ticks % 97)).expect("an update");
+        }
+        for (index, player) in players.iter_mut().enumerate() {
+            lost += play(player, index as u64, is_playing, ticks, &known, &mut waiting);
+        }
+        if now() >= next_report {
+            let (stats, memory) = (server.stats(), memory());
+            // By then every table has the size it keeps.
+            early = if now() <= 120 || early == 0 { memory } else { early };
+            let sent = stats.socket.datagrams_sent;
+            let thrown = garbage.load(Ordering::Relaxed);
+            let malformed = stats.endpoint.malformed;
+            println!(
+                "{:7} {memory:8} {:12} {sent:19} {lost:5} {malformed:10} {thrown:8}",
+                now(),
+                stats.connections
+            );
+            next_report += 60;
+        }
+    }
+    let truth = store.lock().expect("a store").tree().to_msgpack();
+    let in_sync = players.iter().filter(|player| {
+        player.connection.lock().expect("a connection").replica_mut().time_order()
+            == store.lock().expect("a store").time_order()
+    });
+    let (in_sync, stats) = (in_sync.count(), server.stats());
+    is_over.store(true, Ordering::Relaxed);
+    let count = |count: &dyn Fn(&Ledger) -> usize| -> usize {
+        players.iter().map(|player| count(&player.up) + count(&player.down)).sum()
+    };
+    let of = |all: &[u8], value: u8| -> usize { all.iter().map(|byte| usize::from(*byte == value)).sum() };
+    let dispatched = count(&|ledger| ledger.came.len());
+    let once = count(&|ledger| of(&ledger.came, 1));
+    let repeated = count(&|ledger| ledger.repeated as usize);
+    let true_acks = count(&|ledger| of(&ledger.told, 1));
+    let timed_out = count(&|ledger| of(&ledger.told, 16));
+    let (end, panics) = (memory(), stats.socket.panics);
+    println!("state of {} bytes: {in_sync} of {clients} clients have it", truth.len());
+    println!(
+        "{dispatched} events: {once} came once, {repeated} again; {true_acks} acknowledged, {timed_out} timed out"
+    );
+    println!(
+        "times a client was disconnected: {lost}; panics: {panics}; memory: {early} KiB early, {end} KiB at the end"
+    );
+    println!("server: {:?}", stats.endpoint);
+    let fates = relay.thread.join().expect("a relay");
+    println!("relay: {fates:?}");
+    let early = if early == 0 { end } else { early };
+    let is_flat = end < early + early / 5 + 2048;
+    let all_well = in_sync == clients && once == dispatched && repeated == 0 && panics == 0 && is_flat;
+    println!("{}", if all_well { "nothing was lost that was promised" } else { "FAILED" });
+    for player in &players {
+        player.driver.stop();
+    }
+    std::process::exit(i32::from(!all_well));
+}
+
+/// Takes in who came to the server.
+fn collect(inbox: &Inbox, peers: &mut HashMap<u64, Arc<Peer>>) {
+    let mut notices = Vec::new();
+    inbox.drain(&mut notices);
+    for notice in notices {
+        if let Notice::Server(ServerEvent::Connected(peer)) = notice {
+            peers.insert(peer.tag, peer);
+        }
+    }
+}
+
+/// A turn of a player; whether the connection was lost.
+fn play(
+    player: &mut Player,
+    index: u64,
+    is_playing: bool,
+    ticks: u64,
+    known: &HashMap<u64, Arc<Peer>>,
+    happened: &mut Vec<ConnectionEvent>,
+) -> u64 {
+    let mut lost = 0;
+    let mut client = player.connection.lock().expect("a connection");
+    if is_playing && ticks % 20 == index % 20 && player.peer.is_some() {
+        let (event, id) = player.up.next();
+        client.dispatch_retried(event, Some(id), RETRIES).expect("a small event");
+    }
+    if player.peer.is_none() && client.connection().status() == Status::Connected {
+        // Who is who is learned from the first event: it carries the index in its type.
+        if ticks.is_multiple_of(20) {
+            let event = msgpack::event(&format!("I{index}"), &[0x90], &[0x80]);
+            client.dispatch(event.into(), None).expect("a small event");
+        }
+    }
+    client.replica_mut().pull();
+    while let Some(event) = client.connection_mut().poll_event() {
+        lost += u64::from(event == ConnectionEvent::Status(Status::Disconnected));
+        player.up.note(&mut player.down, &event);
+    }
+    drop(client);
+    match &player.peer {
+        None => player.peer = known.get(&index).cloned(),
+        Some(peer) => {
+            if is_playing && ticks % 40 == index % 40 {
+                let (event, id) = player.down.next();
+                peer.lock().dispatch_retried(event, Some(id), RETRIES).expect("a small event");
+            }
+            peer.take_events(happened);
+            happened.drain(..).for_each(|event| player.down.note(&mut player.up, &event));
+        }
+    }
+    lost
+}
+
+/// Takes the connections that have said whose they are out of `strangers`.
+fn introduce(strangers: &mut HashMap<u64, Arc<Peer>>, known: &mut HashMap<u64, Arc<Peer>>) {
+    strangers.retain(|_, peer| {
+        let event = peer.lock().connection_mut().poll_incoming();
+        let index = event
+            .and_then(|bytes| msgpack::event_parts(&bytes).ok()?.event_type.strip_prefix('I')?.parse().ok());
+        index.is_none_or(|index: u64| known.insert(index, Arc::clone(peer)).is_some())
+    });
+}
+
+/// A state with a clock and some that changes.
+fn state(ticks: u64, unit: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    msgpack::write_map_len(&mut out, 2);
+    msgpack::write_str(&mut out, "ticks");
+    msgpack::write_uint(&mut out, ticks);
+    msgpack::write_str(&mut out, "units");
+    msgpack::write_map_len(&mut out, 1);
+    msgpack::write_uint(&mut out, unit);
+    msgpack::write_str(&mut out, &"x".repeat(1 + (ticks % 31) as usize));
+    out
+}
+
+/// Resident memory of this process in KiB.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Throws what is malformed at these addresses.
+fn throw_garbage(at: [SocketAddr; 2], is_over: Arc<AtomicBool>) -> Arc<AtomicU64> {
+    let thrown = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&thrown);
+    thread::spawn(move || {
+        let mut random = fastrand::Rng::with_seed(1);
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let mut choices = [0; 512];
+        while !is_over.load(Ordering::Relaxed) {
+            random.fill(&mut choices);
+            let mut input = Input::new(&choices);
+            let kind = if random.bool() { Kind::Client } else { Kind::Server };
+            let mut bytes = generate::package(&mut input, kind, (Sqn::ZERO, Sqn::ZERO));
+            generate::damage(&mut input, &mut bytes);
+            bytes.truncate(60_000);
+            let _ = socket.send_to(&bytes, at[usize::from(random.u8(..8) == 0)]);
+            count.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_secs(1) / GARBAGE);
+        }
+    });
+    thrown
+}
+
+/// What is between the players and the server.
+struct Relay {
+    front: SocketAddr,
+    thread: thread::JoinHandle<pygase::netsim::Fates>,
+}
+
+impl Relay {
+    fn start(server: SocketAddr, is_over: Arc<AtomicBool>) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.set_nonblocking(true).expect("a socket that does not wait");
+        let front = socket.local_addr().expect("an address");
+        let thread = thread::spawn(move || relay(&socket, front, server, &is_over));
+        Self { front, thread }
+    }
+}
+
+fn relay(
+    front: &UdpSocket,
+    at: SocketAddr,
+    server: SocketAddr,
+    is_over: &AtomicBool,
+) -> pygase::netsim::Fates {
+    let mut network = Network::new(1, LINE);
+    let mut backs: HashMap<SocketAddr, UdpSocket> = HashMap::new();
+    let mut buffer = vec![0; 65_536];
+    while !is_over.load(Ordering::Relaxed) {
+        let now = clock::now();
+        loop {
+            match front.recv_from(&mut buffer) {
+                Ok((length, from)) => network.send(now, from, at, &buffer[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {}
+            }
+        }
+        for (client, back) in &backs {
+            while let Ok(length) = back.recv(&mut buffer) {
+                network.send(now, at, *client, &buffer[..length]);
+            }
+        }
+        while let Some(datagram) = network.receive(now) {
+            if datagram.to != at {
+                let _ = front.send_to(&datagram.bytes, datagram.to);
+                continue;
+            }
+            let back = backs.entry(datagram.from).or_insert_with(|| {
+                let back = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+                back.connect(server).expect("a server");
+                back.set_nonblocking(true).expect("a socket that does not wait");
+                back
+            });
+            let _ = back.send(&datagram.bytes);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    network.fates()
+}
