@@ -54,6 +54,11 @@ wheel: .venv/.build-tools ## build an optimised wheel into dist/
 	$(BIN)/maturin build --release --locked --interpreter $(BIN)/python --out dist
 	@ls -l dist
 
+.PHONY: frozen
+frozen: .venv/.dev-tools core-test ## freeze a game into one file with PyInstaller, and play it
+	$(BIN)/python -m pip install --quiet -r requirements-frozen.txt
+	$(BIN)/python scripts/frozen.py
+
 .PHONY: mutants
 mutants: environments ## break the code in known ways (tests/mutants) and see the tests notice
 	$(BIN)/python scripts/mutants.py
@@ -106,6 +111,7 @@ fuzz-seed: ## one seeded input again (BODY=session SEED=1)
 bench: environments core-fast ## what replication costs, beside the released PyGaSe
 	$(CARGO) bench --locked --no-default-features --bench state
 	$(BIN)/python benches/replication.py
+	$(BIN)/python benches/ticks.py
 
 .PHONY: clean
 clean: ## remove everything that was built or installed

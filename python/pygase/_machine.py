@@ -124,6 +124,7 @@ class GameStateMachine:
 
         Raises:
             NotImplementedError: There is no `time_step`.
+            TypeError: The interval is no number.
             ValueError: The interval is not positive.
             RuntimeError: The game loop runs already.
         """
@@ -140,6 +141,7 @@ class GameStateMachine:
 
         Raises:
             NotImplementedError: There is no `time_step`.
+            TypeError: The interval is no number.
             ValueError: The interval is not positive.
             RuntimeError: The game loop runs already.
         """
@@ -175,6 +177,9 @@ class GameStateMachine:
 
         Returns:
             The attributes that change. Dicts are merged deeply, `TO_DELETE` removes a key.
+
+        Raises:
+            NotImplementedError: It was neither overridden nor assigned.
         """
         raise NotImplementedError("override or assign GameStateMachine.time_step")
 

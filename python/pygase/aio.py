@@ -46,6 +46,7 @@ def run(function: Callable[..., Any] | Coroutine[Any, Any, Any], *args: Any) -> 
 
     Raises:
         RuntimeError: An event loop is running already in this thread.
+        TypeError: It is neither a coroutine function nor a coroutine.
 
     Example:
         ```python
@@ -67,7 +68,10 @@ async def sleep(seconds: float = 0) -> None:
     """Let other tasks run.
 
     Args:
-        seconds: For how long, at least.
+        seconds: Seconds to sleep, at least.
+
+    Raises:
+        RuntimeError: No event loop of asyncio, trio or curio is running.
     """
     await _loop().sleep(seconds)
 
@@ -84,6 +88,10 @@ async def spawn(
 
     Returns:
         The task. It goes on beside the one that spawned it, and ends with the event loop at the latest.
+
+    Raises:
+        RuntimeError: No event loop of asyncio, trio or curio is running.
+        TypeError: It is neither a coroutine function nor a coroutine.
 
     Example:
         ```python
@@ -103,6 +111,10 @@ async def spawn(
 class Task:
     """A task that was started by `spawn`.
 
+    Args:
+        coroutine: What it does.
+        daemon: Whether nobody is going to ask for the result.
+
     Attributes:
         daemon: What `spawn` was told.
         cancelled: Whether it was cancelled before it ended.
@@ -121,7 +133,11 @@ class Task:
         return self._future.done()
 
     async def wait(self) -> None:
-        """Wait until it has ended, however it does."""
+        """Wait until it has ended, however it does.
+
+        Raises:
+            RuntimeError: No event loop of asyncio, trio or curio is running.
+        """
         if not self._future.done():
             await _loop().result(self._ended)
 
@@ -133,6 +149,7 @@ class Task:
 
         Raises:
             TaskError: It ended with an exception, or was cancelled.
+            RuntimeError: No event loop of asyncio, trio or curio is running.
         """
         await self.wait()
         error = self._future.exception()
@@ -145,6 +162,9 @@ class Task:
 
         Args:
             blocking: Wait until it has ended.
+
+        Raises:
+            RuntimeError: No event loop of asyncio, trio or curio is running.
         """
         if not self._future.done():
             self._tasks.cancel(self._handle)
@@ -287,7 +307,11 @@ class UniversalQueue(Generic[T]):
         return _wait(future, begin, undo)
 
     def task_done(self) -> Any:
-        """Say that what was taken out is dealt with. Done at once; may be awaited."""
+        """Say that what was taken out is dealt with. Done at once; may be awaited.
+
+        Raises:
+            ValueError: It was said more often than something was put in.
+        """
         with self._lock:
             if not self._unfinished:
                 raise ValueError("task_done() called more often than put()")

@@ -244,6 +244,7 @@ class LockedResource(Generic[T]):
 
     Args:
         resource: The object to protect.
+        ressource: The same, as PyGaSe 0.3.1 spells it; it warns with a `DeprecationWarning`.
 
     Attributes:
         lock: The lock.
@@ -292,14 +293,19 @@ class LockedResource(Generic[T]):
     def __exit__(
         self,
         exception_type: type[BaseException] | None,
-        exception: BaseException | None,
+        exception_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
         self.lock.release()
 
 
 class LockedRessource(LockedResource[T]):
-    """`LockedResource` by the name of PyGaSe 0.3.1 (deprecated)."""
+    """`LockedResource` by the name of PyGaSe 0.3.1 (deprecated).
+
+    Args:
+        ressource: The object to protect.
+        resource: The same, by its other spelling.
+    """
 
     def __init__(self, ressource: T = _MISSING, *, resource: T = _MISSING) -> None:
         _warn_spelling("LockedRessource is now spelled LockedResource")

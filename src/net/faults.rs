@@ -55,7 +55,10 @@ mod tests {
     const EMSGSIZE: i32 = 90;
     const EINTR: i32 = 4;
     const ECONNREFUSED: i32 = 111;
-    const ALL: [i32; 7] = [ENETUNREACH, EHOSTUNREACH, EPERM, ENOBUFS, EMSGSIZE, EINTR, ECONNREFUSED];
+    /// What Windows makes of a closed port.
+    const ECONNRESET: i32 = 104;
+    const ALL: [i32; 8] =
+        [ENETUNREACH, EHOSTUNREACH, EPERM, ENOBUFS, EMSGSIZE, EINTR, ECONNREFUSED, ECONNRESET];
 
     fn wait(what: &str, condition: impl Fn() -> bool) {
         let start = clock::now();

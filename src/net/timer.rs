@@ -183,6 +183,25 @@ mod tests {
     }
 
     #[test]
+    fn a_coarse_sleep_makes_ticks_late_but_not_fewer() {
+        // The system wakes one up at multiples of 15.625 ms only, as Windows does by default.
+        let (grid, interval) = (Duration::from_micros(15_625), MS * 20);
+        let mut state = State::default();
+        let (mut now, mut sum) = (Duration::ZERO, Duration::ZERO);
+        for count in 0..1000_u32 {
+            if let Some(left) = state.remaining(now) {
+                let woken = (now + left).as_nanos().div_ceil(grid.as_nanos()) * grid.as_nanos();
+                now = Duration::from_nanos(u64::try_from(woken).unwrap());
+            }
+            sum += state.tick(now, interval);
+            let late = now.abs_diff(interval * count);
+            assert!(late < grid, "tick {count} is late by {late:?}");
+        }
+        // The first tick counts as one interval, the others as the time between them.
+        assert_eq!((sum, state.overruns), (now + interval, 0));
+    }
+
+    #[test]
     fn it_waits_for_real_and_keeps_the_rate() {
         let timer = TickTimer::new(MS * 5);
         let start = clock::now();

@@ -330,9 +330,9 @@ impl PyConnection {
 
     /// Send an event with the next package that has room for it.
     ///
-    /// `event` is anything with `to_bytes()`; of the two callbacks exactly one is called, when the package
-    /// that carried the event was acknowledged or was not within the package timeout. TypeError for what is
-    /// no event; OverflowError if no package could carry it.
+    /// `event` is anything with `to_bytes()`. Exactly one of the two callbacks is called: `ack_callback` when the
+    /// package that carried the event was acknowledged, `timeout_callback` when it was not within the package
+    /// timeout. TypeError for what is no event; OverflowError if no package could carry it.
     #[pyo3(signature = (event, ack_callback=None, timeout_callback=None))]
     fn dispatch_event(
         &self,
@@ -365,8 +365,9 @@ impl PyConnection {
         Ok(if acked { acknowledged } else { timed_out })
     }
 
-    /// Counters of this connection: what was sent, received, lost and dropped, and whether both sides are
-    /// pygase-rs ('hello').
+    /// Counters of this connection by name.
+    ///
+    /// They say what was sent, received, lost and dropped, and whether both sides are pygase-rs ('hello').
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.with(|connection| connection.stats);
         let dict = PyDict::new(py);

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import modulefinder
 import os
+import re
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import pygase
-from pygase import _core
+from pygase import _core, _ticks
+from pygase._ticks import LoopTimer
 
 PRELUDE = """
 import asyncio, logging, os, sys, threading, time, pygase
@@ -335,3 +342,49 @@ def test_dispatching_from_anywhere(serve, wait_for):
     client.disconnect()
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_freezers_find_what_the_extension_imports():
+    """A freezer takes along what Python code imports; the extension imports by name (`make frozen`)."""
+    sources = Path(__file__).resolve().parents[2] / "src" / "python"
+    if not sources.is_dir():
+        pytest.skip("there are no sources of the extension here")
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sources.rglob("*.rs"))
+    wanted = set(re.findall(r'^    \w+ = "([\w.]+)", "\w+";', text, re.MULTILINE))
+    wanted |= set(re.findall(r'import\((?:\w+, )?"([\w.]+)"', text))
+    assert {"pygase.event", "pygase.utils", "errno", "socket"} <= wanted
+    finder = modulefinder.ModuleFinder(excludes=["curio", "trio", "uvloop"])
+    finder.run_script(str(Path(pygase.__file__)))
+    assert wanted - set(finder.modules) - set(sys.builtin_module_names) == set()
+
+
+def test_a_coarse_clock_of_an_event_loop_moves_no_ticks():
+    """Where timers are as coarse as 15 ms, ticks come late, but not fewer: 50 Hz stays 50 Hz."""
+    tick, interval, ticks = 0.015625, 0.02, 100
+
+    class CoarseBell:
+        def clear(self):
+            pass
+
+        async def wait(self, deadline):
+            # The system wakes one up at the next of its own ticks.
+            clock.now = max(clock.now, math.ceil(deadline / tick) * tick)
+
+        async def close(self):
+            pass
+
+    clock = SimpleNamespace(now=7.0, monotonic=lambda: clock.now)
+
+    async def play():
+        timer = LoopTimer(interval, SimpleNamespace(bell=lambda inbox: CoarseBell()))
+        began = clock.now
+        steps = [await timer.wait() for _ in range(ticks)]
+        await timer.close()
+        return steps, clock.now - began
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_ticks, "time", clock)
+        steps, took = asyncio.run(play())
+    assert sum(steps) == pytest.approx(took)
+    assert ticks * interval <= took + LoopTimer.SLACK < ticks * interval + 2 * tick
+    assert max(steps) <= interval + tick + 1e-9

@@ -182,6 +182,21 @@ fn a_dead_port_is_counted_and_nothing_else() {
 }
 
 #[test]
+fn errors_that_answer_something_sent_earlier_mean_nothing() {
+    // Linux says "refused", Windows "reset", when an ICMP message tells that a port is closed.
+    for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionReset] {
+        assert!(is_refusal(&kind.into()));
+        let counters = Counters::default();
+        assert!(count_sent(&counters, 1, Err(kind.into())), "nothing is full");
+        let stats = counters.snapshot();
+        assert_eq!((stats.refused, stats.send_failed, stats.send_buffer_full), (1, 0, 0));
+    }
+    for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::ConnectionAborted, io::ErrorKind::NotConnected] {
+        assert!(!is_refusal(&kind.into()));
+    }
+}
+
+#[test]
 fn hosts() {
     for host in ["127.0.0.1", "0.0.0.0", "localhost", "", "::1", "::", "[::1]"] {
         let is_wide = host.contains(':');
