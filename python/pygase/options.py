@@ -53,6 +53,7 @@ class ConnectionOptions:
     max_throttle_time: float = _seconds(60.0, 0.01, 3600.0)
     max_waiting_events: int = _count(1024, 1, 1_000_000)
     max_waiting_bytes: int = _count(262_144, 2048, 1 << 30, " bytes")
+    package_size: int = _count(1200, 256, 2048, " bytes")
     ordered_events: bool = False
 
     def __post_init__(self) -> None:
@@ -86,6 +87,8 @@ class ClientOptions(ConnectionOptions):
         max_throttle_time: Longest such time; 0.01 to 3600.
         max_waiting_events: How many events may wait, each way; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait, each way; 2048 to 1073741824.
+        package_size: The size a whole package aims at, in bytes, 256 to 2048. 1200 get through everywhere; only
+            an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
 
@@ -119,6 +122,8 @@ class ServerOptions(ConnectionOptions):
         max_throttle_time: Longest such time; 0.01 to 3600.
         max_waiting_events: How many events may wait for each client, each way; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait for each client, each way; 2048 to 1073741824.
+        package_size: The size a whole package aims at, in bytes, 256 to 2048. 1200 get through everywhere; only
+            an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
         max_connections: How many clients there may be at once; 1 to 1000000.
@@ -169,6 +174,7 @@ class ClientSettings(TypedDict, total=False):
     max_throttle_time: float
     max_waiting_events: int
     max_waiting_bytes: int
+    package_size: int
     ordered_events: bool
 
 

@@ -46,6 +46,7 @@ fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()
         "max_throttle_time" => config.max_throttle_time = value.extract()?,
         "max_waiting_events" => config.max_waiting_events = value.extract()?,
         "max_waiting_bytes" => config.max_waiting_bytes = value.extract()?,
+        "package_size" => config.package_size = value.extract()?,
         "ordered_events" => config.ordered_events = value.extract()?,
         _ => return Err(PyTypeError::new_err(format!("there is no option {name:?}"))),
     }

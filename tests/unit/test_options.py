@@ -7,6 +7,7 @@ import inspect
 import time
 
 import pytest
+from support.raw import RawClient, RawServer
 
 import pygase
 from pygase import ClientOptions, ServerOptions
@@ -131,6 +132,35 @@ def test_queues_are_as_short_as_said(pair):
         client.dispatch_event("A", retries=0)
     refused = client.connection.stats()["queue_full"]
     assert refused >= 90
+
+
+@pytest.mark.parametrize("size", [256, 1200, 2048])
+def test_packages_of_a_server_are_as_large_as_said(size, serve):
+    class Measuring(RawClient):
+        sizes = []
+
+        @staticmethod
+        def parse(data):
+            Measuring.sizes.append(len(data))
+            return RawClient.parse(data)
+
+    state = pygase.GameState(1, things={number: number for number in range(3000)})
+    server = serve(pygase.Server(pygase.GameStateStore(state), package_size=size))
+    with Measuring(server.port) as client:
+        client.join()
+        client.talk(lambda: max(Measuring.sizes) > size - 40)
+    assert size - 40 < max(Measuring.sizes) <= size
+
+
+def test_packages_of_a_client_are_as_large_as_said():
+    client = pygase.Client(package_size=300)
+    with RawServer() as server:
+        client.start(server.port)
+        for _ in range(40):
+            client.dispatch_event("A", "x" * 90)
+        assert server.talk(lambda: sum(len(datagram.events) for datagram in server.received) == 40)
+        assert {len(datagram.events) for datagram in server.received} <= {0, 1, 2}
+        client.disconnect()
 
 
 def test_options_win_over_class_attributes(pair, monkeypatch):
