@@ -19,6 +19,14 @@ if sys.version_info >= (3, 11):
     from typing import Unpack
 elif TYPE_CHECKING:
     from typing_extensions import Unpack
+else:
+
+    class Unpack:
+        """Stands in for `typing.Unpack`, for those who evaluate annotations."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return item
+
 
 __all__ = ["ClientOptions", "ClientSettings", "ServerOptions", "ServerSettings", "Unpack"]
 

@@ -20,7 +20,7 @@ from pygase.connection import (
 )
 from pygase.event import Event, UniversalEventHandler
 from pygase.gamestate import GameState, GameStateUpdate
-from pygase.utils import Sqn
+from pygase.utils import Comparable, Sqn
 
 ONES = "1" * 32
 ZEROS = "0" * 32
@@ -363,3 +363,9 @@ class TestConnection:
         stats = Connection(None, None).stats()
         assert stats["hello"] is False
         assert all(isinstance(name, str) for name in stats)
+
+
+def test_comparing_takes_no_base_class(is_original):
+    for make in (header, lambda: Package(header()), lambda: ClientPackage(header(), 3)):
+        assert isinstance(make(), Comparable) == is_original
+        assert make() == make()
