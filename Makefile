@@ -199,7 +199,11 @@ py-compat-original: .venv-original/.installed ## the same tests, with the releas
 
 .PHONY: interop
 interop: .venv/.dev-tools .venv-original/.installed core-test ## live games with the released PyGaSe 0.3.1
-	$(PYTEST) tests/interop
+	$(PYTEST) tests/interop -m "not long"
+
+.PHONY: interop-long
+interop-long: .venv/.dev-tools .venv-original/.installed core-test ## a megabyte of state, live, with PyGaSe 0.3.1
+	$(PYTEST) tests/interop -m long -s
 
 .PHONY: py-portable
 py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission ducks examples gil hello lifecycle loops shim_live shim_pump shim_running))
@@ -207,7 +211,7 @@ py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built #
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase._core as core; assert core.Inbox().fileno() is None"
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(NET_TESTS)
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/compat
-	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/interop
+	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/interop -m "not long"
 
 ## environments and builds
 

@@ -85,7 +85,7 @@ def test(python: Path, arguments: list[str]) -> list[str]:
     environment = {**os.environ, "VIRTUAL_ENV": str(python.parent.parent)}
     environment.pop("PYTHONPATH", None)
     for tests in TESTS:
-        command = [python, "-m", "pytest", "-p", "no:cacheprovider", tests, *arguments]
+        command = [python, "-m", "pytest", "-p", "no:cacheprovider", tests, "-m", "not long", *arguments]
         if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
             failed.append(tests)
     return failed
