@@ -58,6 +58,7 @@ class GameStateMachine:
         self.events_dropped = 0
         self._game_state_store = game_state_store
         self._universal_event_handler = UniversalEventHandler()
+        self._overruns = 0
         self._event_queue: deque[Event] = deque()
         self._errors = UserErrors()
         self._lock = threading.Lock()
@@ -80,6 +81,15 @@ class GameStateMachine:
     @property
     def _game_loop_is_running(self) -> bool:
         return not self._stopped.is_set()
+
+    @property
+    def overruns(self) -> int:
+        """How many ticks the game loop has left out because `time_step` and handlers took too long.
+
+        After such a delay comes at most one tick at once; the others are gone. Counts on from run to run.
+        """
+        timer = self._timer
+        return self._overruns + (0 if timer is None else timer.overruns)
 
     @functools.partial(dual, at_once=True)
     def _push_event(self, event: Event) -> None:
@@ -233,6 +243,8 @@ class GameStateMachine:
             timer.stop()
             if shared is not None:
                 await shared.close()
+            with self._lock:
+                self._overruns, self._timer = self.overruns, None
             try:
                 if not state_of(self._game_state_store).is_paused():
                     self._push({"game_status": GameStatus.PAUSED})

@@ -20,6 +20,9 @@ class LoopTimer:
     Args:
         interval: Seconds between two ticks.
         loop: The event loop that runs.
+
+    Attributes:
+        overruns: Ticks that were left out because those before them took too long.
     """
 
     #: Event loops wake up by the millisecond; a tick may be that early.
@@ -32,6 +35,7 @@ class LoopTimer:
         self._last = time.monotonic()
         self._next = self._last + interval
         self._stopped = False
+        self.overruns = 0
 
     async def wait(self) -> float | None:
         """Wait for the next tick, and return the seconds since the one before; None when stopped.
@@ -50,7 +54,9 @@ class LoopTimer:
         elapsed, self._last = now - self._last, now
         self._next += self._interval
         if self._next < now:
-            self._next += (now - self._next) // self._interval * self._interval
+            missed = int((now - self._next) // self._interval)
+            self._next += missed * self._interval
+            self.overruns += missed
         return elapsed
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from pygase import _core
 from pygase._errors import DecodeError
 from pygase.utils import Sendable
 
@@ -74,6 +75,28 @@ class Event(Sendable):
         event = cls.__new__(cls)
         event.type, event.handler_args, event.handler_kwargs = event_type, args, kwargs  # pyright: ignore[reportUnknownMemberType]
         return event
+
+    def to_bytes(self) -> bytes:
+        """Return the msgpack bytes of this event.
+
+        Raises:
+            TypeError: An argument cannot be sent; the message has the path to it.
+            OverflowError: A float does not fit single precision.
+        """
+        return _core.packb(self.__dict__) if type(self) is Event else super().to_bytes()
+
+    @classmethod
+    def from_bytes(cls, bytepack: bytes) -> Event:
+        """Make an event from bytes such as `to_bytes` returns.
+
+        Args:
+            bytepack: The msgpack bytes.
+
+        Raises:
+            TypeError: The bytes are no event (the error is a `ValueError` as well).
+        """
+        event = _core.read_event(bytepack) if cls is Event else None
+        return super().from_bytes(bytepack) if event is None else event
 
 
 class UniversalEventHandler:

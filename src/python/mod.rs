@@ -29,7 +29,7 @@ mod core_module {
     #[pymodule_export]
     use super::client::{PyTickTimer, PyUdpClient};
     #[pymodule_export]
-    use super::codec::{packb, unpackb};
+    use super::codec::{packb, read_event, unpackb};
     #[pymodule_export]
     use super::connection::{PyClientConnection, PyConnection, PyServerConnection};
     #[pymodule_export]

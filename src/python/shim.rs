@@ -2,12 +2,14 @@
 //!
 //! They are imported at first use, because the modules they live in import the extension.
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyInt, PyString, PyType};
 
 use crate::connection::Status;
-use crate::wire::Sqn;
+use crate::python::codec;
+use crate::wire::{Sqn, limits};
 
 macro_rules! classes {
     ($($(#[$doc:meta])* $name:ident = $module:literal, $class:literal;)*) => {$(
@@ -40,7 +42,59 @@ classes! {
 
 /// A sequence number as Python sees it.
 pub(crate) fn to_sqn(py: Python<'_>, value: Sqn) -> PyResult<Bound<'_, PyAny>> {
-    sqn_class(py)?.call1((value.value(),))
+    // Past the checks of `Sqn` itself, which such a number always passes.
+    static NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let new = NEW.get_or_try_init(py, || py.get_type::<PyInt>().getattr("__new__").map(Bound::unbind))?;
+    new.bind(py).call1((sqn_class(py)?, value.value()))
+}
+
+/// An event from its msgpack bytes; None for what is anything but the three attributes of one.
+pub(crate) fn read_event<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some([event_type, args, kwargs]) = codec::decode_event(py, bytes) else { return Ok(None) };
+    let class = event_class(py)?;
+    let event = class.call_method1(intern!(py, "__new__"), (class,))?;
+    event.setattr(intern!(py, codec::EVENT_KEYS[0]), event_type)?;
+    event.setattr(intern!(py, codec::EVENT_KEYS[1]), args)?;
+    event.setattr(intern!(py, codec::EVENT_KEYS[2]), kwargs)?;
+    Ok(Some(event))
+}
+
+/// A game state update from its msgpack bytes; None for what is none.
+pub(crate) fn read_update<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some(data) = codec::decode(py, bytes).ok().and_then(|data| data.cast_into::<PyDict>().ok()) else {
+        return Ok(None);
+    };
+    let name = intern!(py, limits::TIME_ORDER_KEY);
+    let Some(time_order) = data.get_item(name)?.filter(PyAnyMethods::is_exact_instance_of::<PyInt>) else {
+        return Ok(None);
+    };
+    let Ok(time_order) = time_order.extract::<u16>() else { return Ok(None) };
+    data.del_item(name)?;
+    if !data.iter().all(|(key, _)| key.is_instance_of::<PyString>()) {
+        return Ok(None);
+    }
+    let class = game_state_update_class(py)?;
+    let update = class.call_method1(intern!(py, "__new__"), (class,))?;
+    update.setattr(intern!(py, "__dict__"), &data)?;
+    update.setattr(name, to_sqn(py, Sqn::new(time_order))?)?;
+    Ok(Some(update))
+}
+
+/// What is sent of an event or update that is no more than that; None for subclasses, which may have ways of
+/// their own.
+pub(crate) fn plain_attributes<'py>(sendable: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let py = sendable.py();
+    let class = sendable.get_type();
+    let attributes = || Ok::<_, PyErr>(sendable.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?);
+    if class.is(event_class(py)?) {
+        return attributes().map(Some);
+    }
+    if !class.is(game_state_update_class(py)?) {
+        return Ok(None);
+    }
+    let (attributes, name) = (attributes()?.copy()?, intern!(py, limits::TIME_ORDER_KEY));
+    attributes.set_item(name, sendable.getattr(name)?)?;
+    Ok(Some(attributes))
 }
 
 /// The sequence number that a Python object stands for; `Sqn` itself says what is wrong with others.

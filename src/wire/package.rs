@@ -56,6 +56,16 @@ impl<'a> Package<'a> {
     /// Reads a datagram of the given layout, checking everything in it before anything can take effect:
     /// lengths, msgpack structure and limits, and the fields of events and update.
     pub fn decode(kind: Kind, datagram: &'a [u8]) -> Result<Self, WireError> {
+        let package = Self::split(kind, datagram)?;
+        if let Body::Server { update } = package.body {
+            msgpack::check_update(update)?;
+        }
+        package.events().try_for_each(msgpack::check_event)?;
+        Ok(package)
+    }
+
+    /// [`Self::decode`] without a look at the msgpack: for callers that read all of it anyway, and find out.
+    pub fn split(kind: Kind, datagram: &'a [u8]) -> Result<Self, WireError> {
         if datagram.len() > limits::MAX_DATAGRAM {
             return Err(WireError::TooLarge { size: datagram.len() });
         }
@@ -69,15 +79,12 @@ impl<'a> Package<'a> {
             }
             Kind::Server => {
                 let (update, rest) = split_block(rest).ok_or(cut("the game state update"))?;
-                msgpack::check_update(update)?;
                 (Body::Server { update }, rest)
             }
         };
         let mut left = events;
         while !left.is_empty() {
-            let (event, rest) = split_block(left).ok_or(cut("an event"))?;
-            msgpack::check_event(event)?;
-            left = rest;
+            (_, left) = split_block(left).ok_or(cut("an event"))?;
         }
         Ok(Self { header, body, events })
     }

@@ -12,12 +12,20 @@ use crate::wire::msgpack::{self, Limits};
 
 /// The msgpack bytes of an object; `path` is what error messages call it (may be empty).
 pub(crate) fn encode(value: &Bound<'_, PyAny>, path: &str) -> PyResult<Vec<u8>> {
-    let mut encoder = Encoder { out: Vec::new(), depth: 0, in_key: false };
-    match encoder.value(value) {
-        Ok(()) => Ok(encoder.out),
-        Err(refusal) => Err(refusal.into_error(path)),
-    }
+    let mut out = Vec::with_capacity(USUAL_SIZE);
+    encode_into(value, path, &mut out)?;
+    Ok(out)
 }
+
+/// [`encode`] into a buffer that is used again; what was in it goes.
+pub(crate) fn encode_into(value: &Bound<'_, PyAny>, path: &str, out: &mut Vec<u8>) -> PyResult<()> {
+    out.clear();
+    let mut encoder = Encoder { out, depth: 0, in_key: false, waiting: Vec::with_capacity(16) };
+    encoder.value(value).map_err(|refusal| refusal.into_error(path))
+}
+
+/// Room for most events and updates, in bytes.
+const USUAL_SIZE: usize = 512;
 
 /// Why a value cannot be serialised, and where in the whole it was found: the steps from the inside out.
 struct Refusal {
@@ -44,38 +52,41 @@ enum Step {
 
 type Encoded = Result<(), Box<Refusal>>;
 
-struct Encoder {
-    out: Vec<u8>,
+struct Encoder<'b, 'py> {
+    out: &'b mut Vec<u8>,
     depth: usize,
     in_key: bool,
+    /// What the containers being written still hold, the innermost last. Each is taken at once, because code of
+    /// time zones may run meanwhile and change it.
+    waiting: Vec<Bound<'py, PyAny>>,
 }
 
-impl Encoder {
-    fn value(&mut self, value: &Bound<'_, PyAny>) -> Encoded {
+impl<'py> Encoder<'_, 'py> {
+    fn value(&mut self, value: &Bound<'py, PyAny>) -> Encoded {
         if let Ok(text) = value.cast::<PyString>() {
             self.text(text)
-        } else if let Ok(truth) = value.cast::<PyBool>() {
-            msgpack::write_bool(&mut self.out, truth.is_true());
-            Ok(())
         } else if value.is_instance_of::<PyInt>() {
-            self.int(value)
-        } else if let Ok(float) = value.cast::<PyFloat>() {
-            self.float(float)
-        } else if value.is_none() {
-            msgpack::write_nil(&mut self.out);
+            match value.cast::<PyBool>() {
+                Ok(truth) => msgpack::write_bool(self.out, truth.is_true()),
+                Err(_) => return self.int(value),
+            }
             Ok(())
+        } else if let Ok(float) = value.cast_exact::<PyFloat>() {
+            self.float(float)
         } else if let Ok(dict) = value.cast::<PyDict>() {
             self.nested(|this| this.dict(dict))
         } else if let Ok(list) = value.cast::<PyList>() {
-            // Taken at once: code of time zones may run below and change the list.
-            let values: Vec<_> = list.iter().collect();
-            self.nested(|this| this.array(&values))
+            self.nested(|this| this.array(list.iter()))
         } else if let Ok(tuple) = value.cast::<PyTuple>() {
-            let values: Vec<_> = tuple.iter().collect();
-            self.nested(|this| this.array(&values))
+            self.nested(|this| this.array(tuple.iter()))
+        } else if value.is_none() {
+            msgpack::write_nil(self.out);
+            Ok(())
+        } else if let Ok(float) = value.cast::<PyFloat>() {
+            self.float(float)
         } else if let Ok(bytes) = value.cast::<PyBytes>() {
             length(bytes.as_bytes().len())?;
-            msgpack::write_bin(&mut self.out, bytes.as_bytes());
+            msgpack::write_bin(self.out, bytes.as_bytes());
             Ok(())
         } else if let Ok(moment) = value.cast::<PyDateTime>() {
             self.moment(moment)
@@ -90,15 +101,15 @@ impl Encoder {
             return refuse(Why::Type("text with a lone surrogate".to_owned()));
         };
         length(text.len())?;
-        msgpack::write_str(&mut self.out, text);
+        msgpack::write_str(self.out, text);
         Ok(())
     }
 
     fn int(&mut self, int: &Bound<'_, PyAny>) -> Encoded {
         if let Ok(value) = int.extract::<i64>() {
-            msgpack::write_int(&mut self.out, value);
+            msgpack::write_int(self.out, value);
         } else if let Ok(value) = int.extract::<u64>() {
-            msgpack::write_uint(&mut self.out, value);
+            msgpack::write_uint(self.out, value);
         } else {
             return refuse(Why::Type("an int beyond 64 bits".to_owned()));
         }
@@ -114,14 +125,14 @@ impl Encoder {
         if self.in_key && value.is_nan() {
             return refuse(Why::Type("NaN, which no reader could find again".to_owned()));
         }
-        msgpack::write_f32(&mut self.out, narrow);
+        msgpack::write_f32(self.out, narrow);
         Ok(())
     }
 
     fn moment(&mut self, moment: &Bound<'_, PyDateTime>) -> Encoded {
         match moment::to_timestamp(moment) {
             Ok(Some(value)) => {
-                msgpack::write_timestamp(&mut self.out, value);
+                msgpack::write_timestamp(self.out, value);
                 Ok(())
             }
             Ok(None) => refuse(Why::Overflow("datetime outside of the years 1 to 9999 in UTC".to_owned())),
@@ -143,53 +154,75 @@ impl Encoder {
         done
     }
 
-    fn array(&mut self, values: &[Bound<'_, PyAny>]) -> Encoded {
-        msgpack::write_array_len(&mut self.out, length(values.len())?);
-        for (index, value) in values.iter().enumerate() {
-            self.value(value).map_err(|refusal| refusal.inside(Step::Index(index)))?;
+    fn array(&mut self, values: impl Iterator<Item = Bound<'py, PyAny>>) -> Encoded {
+        let first = self.waiting.len();
+        self.waiting.extend(values);
+        let last = self.waiting.len();
+        msgpack::write_array_len(self.out, length(last - first)?);
+        for place in first..last {
+            let value = self.waiting(place)?;
+            self.value(&value).map_err(|refusal| refusal.inside(Step::Index(place - first)))?;
         }
+        self.waiting.truncate(first);
         Ok(())
     }
 
-    fn dict(&mut self, dict: &Bound<'_, PyDict>) -> Encoded {
+    fn dict(&mut self, dict: &Bound<'py, PyDict>) -> Encoded {
         if self.in_key {
             return refuse(Why::Type("a dict".to_owned()));
         }
-        let items = items(dict).or_else(|error| refuse(Why::Raised(error)))?;
+        let first = self.waiting.len();
+        take_items(dict, &mut self.waiting).or_else(|error| refuse(Why::Raised(error)))?;
+        let last = self.waiting.len();
+        let items = (last - first) / 2;
         let start = self.out.len();
         let mut uncommon = false;
-        msgpack::write_map_len(&mut self.out, length(items.len())?);
-        for (key, value) in &items {
-            uncommon |= !(key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyInt>());
-            self.in_key = true;
-            let written = self.value(key);
-            self.in_key = false;
-            written.map_err(|refusal| refusal.inside(Step::InKey(representation(key))))?;
-            self.value(value).map_err(|refusal| refusal.inside(step(key)))?;
+        msgpack::write_map_len(self.out, length(items)?);
+        for place in (first..last).step_by(2) {
+            let (key, value) = (self.waiting(place)?, self.waiting(place + 1)?);
+            if let Ok(name) = key.cast_exact::<PyString>() {
+                self.text(name).map_err(|refusal| refusal.inside(Step::InKey(representation(&key))))?;
+            } else {
+                uncommon |= !key.is_exact_instance_of::<PyInt>();
+                self.in_key = true;
+                let written = self.value(&key);
+                self.in_key = false;
+                written.map_err(|refusal| refusal.inside(Step::InKey(representation(&key))))?;
+            }
+            self.value(&value).map_err(|refusal| refusal.inside(step(&key)))?;
         }
+        self.waiting.truncate(first);
         // Keys that differ here can be equal there: floats that are rounded, moments that lose their zone.
         let written = self.out.get(start..).unwrap_or_default();
-        if uncommon && items.len() > 1 && msgpack::check(written, Limits::LOCAL).is_err() {
+        if uncommon && items > 1 && msgpack::check(written, Limits::LOCAL).is_err() {
             return refuse(Why::Type(
                 "a dict with two keys that would be received as the same key".to_owned(),
             ));
         }
         Ok(())
     }
+
+    fn waiting(&self, place: usize) -> Result<Bound<'py, PyAny>, Box<Refusal>> {
+        let value = self.waiting.get(place).cloned();
+        value.map_or_else(|| refuse(Why::Type("what changed meanwhile".to_owned())), Ok)
+    }
 }
 
-/// The keys and values of a dict, taken at once: code of time zones may run later and change the dict.
-fn items<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+/// Appends the keys and values of a dict, in turn.
+fn take_items<'py>(dict: &Bound<'py, PyDict>, waiting: &mut Vec<Bound<'py, PyAny>>) -> PyResult<()> {
     if !dict.is_exact_instance_of::<PyDict>() {
         // A subclass may have an order of its own.
-        return dict.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect();
+        for item in dict.call_method0("items")?.try_iter()? {
+            let (key, value) = item?.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()?;
+            waiting.extend([key, value]);
+        }
+        return Ok(());
     }
-    let items = RefCell::new(Vec::with_capacity(dict.len()));
+    let waiting = RefCell::new(waiting);
     dict.locked_for_each(|key, value| {
-        items.borrow_mut().push((key, value));
+        waiting.borrow_mut().extend([key, value]);
         Ok(())
-    })?;
-    Ok(items.into_inner())
+    })
 }
 
 fn length(length: usize) -> Result<u32, Box<Refusal>> {

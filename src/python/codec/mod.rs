@@ -6,11 +6,13 @@ mod moment;
 
 use std::borrow::Cow;
 
-pub(crate) use decode::decode;
-pub(crate) use encode::encode;
+pub(crate) use decode::{EVENT_KEYS, decode, decode_event};
+pub(crate) use encode::{encode, encode_into};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+
+use super::shim;
 
 /// Returns the msgpack bytes of a value: None, bool, int, float, str, bytes, datetime, or lists, tuples and
 /// dicts of those.
@@ -44,5 +46,14 @@ pub(crate) fn bytes_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>
     } else {
         let kind = data.get_type().name()?;
         Err(PyTypeError::new_err(format!("expected bytes, bytearray or memoryview, found {kind}")))
+    }
+}
+
+/// Returns the event that msgpack bytes stand for, or None for what is no plain one.
+#[pyfunction]
+pub(crate) fn read_event<'py>(data: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match bytes_of(data) {
+        Ok(bytes) => shim::read_event(data.py(), &bytes),
+        Err(_) => Ok(None),
     }
 }

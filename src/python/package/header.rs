@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyDict, PySlice, PyTuple, PyType};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PySlice, PyString, PyTuple, PyType};
 
 use crate::python::codec::bytes_of;
 use crate::python::shim;
@@ -124,12 +124,16 @@ impl Header {
         datagram: &Bound<'py, PyAny>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let py = cls.py();
-        let (value, _) = wire::Header::decode(&bytes_of(datagram)?)?;
+        let bytes = bytes_of(datagram)?;
+        let (value, rest) = wire::Header::decode(&bytes)?;
         let header = if cls.is(py.get_type::<Self>()) {
             Bound::new(py, Self::wrap(value))?.into_any()
         } else {
             cls.call1(Self::wrap(value).destructure(py)?)?
         };
+        if datagram.is_exact_instance_of::<PyBytes>() {
+            return Ok((header, PyBytes::new(py, rest).into_any()));
+        }
         let length = isize::try_from(datagram.len()?)?;
         Ok((header, datagram.get_item(PySlice::new(py, HEADER_SIZE.cast_signed(), length, 1))?))
     }
@@ -157,14 +161,14 @@ impl Header {
 
 /// A bitfield as Python has it.
 pub(crate) fn format_bitfield(bitfield: u32) -> String {
-    format!("{bitfield:032b}")
+    (0..32).rev().map(|bit| if bitfield >> bit & 1 == 1 { '1' } else { '0' }).collect()
 }
 
 /// A bitfield from how Python has it.
 pub(crate) fn parse_bitfield(bitfield: &Bound<'_, PyAny>) -> PyResult<u32> {
-    let text = bitfield
-        .extract::<String>()
-        .map_err(|_| PyTypeError::new_err("the ack bitfield must be a str of 32 characters '0' and '1'"))?;
+    let text = bitfield.cast::<PyString>().map_err(drop).and_then(|text| text.to_str().map_err(drop));
+    let text = text
+        .map_err(|()| PyTypeError::new_err("the ack bitfield must be a str of 32 characters '0' and '1'"))?;
     if text.len() != 32 || !text.bytes().all(|c| c == b'0' || c == b'1') {
         return Err(PyValueError::new_err("the ack bitfield must have 32 characters '0' and '1'"));
     }

@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
 
 use super::Header;
-use crate::python::codec::bytes_of;
+use crate::python::codec::{bytes_of, encode_into};
 use crate::python::{errors, shim};
-use crate::wire::{self, Body, Kind, PackageWriter, Sqn, WireError, limits};
+use crate::wire::{self, Body, Kind, PackageWriter, Sqn, WireError, limits, msgpack};
 
 /// A header and events, as they travel in one datagram.
 ///
@@ -35,10 +35,7 @@ impl Package {
     fn fill(&self, header: Bound<'_, Header>, events: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let own = self.events.bind(header.py());
         let events = events.map(|events| events.try_iter()?.collect::<PyResult<Vec<_>>>()).transpose()?;
-        own.call_method0("clear")?;
-        for event in events.unwrap_or_default() {
-            own.append(event)?;
-        }
+        own.set_slice(0, own.len(), PyList::new(own.py(), events.unwrap_or_default())?.as_any())?;
         self.set_header(header);
         Ok(())
     }
@@ -101,7 +98,9 @@ impl Package {
         let this = slf.get();
         if this.built.load(Ordering::Relaxed) {
             let most = max_size(slf)?;
-            let size = build(slf)?.len() + 2 + bytes_in(event)?.as_bytes().len();
+            let mut own = Vec::new();
+            bytes_in(event, &mut own)?;
+            let size = build(slf)?.len() + 2 + own.len();
             if size > most {
                 return Err(PyOverflowError::new_err(too_large(most)));
             }
@@ -146,24 +145,24 @@ impl Package {
             Kind::Plain
         };
         let datagram = bytes_of(datagram)?;
-        let package = wire::Package::decode(kind, &datagram).map_err(|error| match error {
+        let package = wire::Package::split(kind, &datagram).map_err(|error| match error {
             // Too large to be read, where the same error of a package that is written is an OverflowError.
             WireError::TooLarge { .. } => errors::decode_error(error.to_string()),
             _ => error.into(),
         })?;
         let header = Bound::new(py, Header::wrap(package.header))?;
-        let event_class = shim::event_class(py)?;
+        let update = match package.body {
+            Body::Server { update } => Some(read_update(py, update)?),
+            Body::Plain | Body::Client { .. } => None,
+        };
         let events = PyList::empty(py);
         for event in package.events() {
-            events.append(event_class.call_method1("from_bytes", (PyBytes::new(py, event),))?)?;
+            events.append(read_event(py, event)?)?;
         }
         let made = match package.body {
             Body::Plain => cls.call1((header, events))?,
             Body::Client { time_order } => cls.call1((header, time_order.value(), events))?,
-            Body::Server { update } => {
-                let class = shim::game_state_update_class(py)?;
-                cls.call1((header, class.call_method1("from_bytes", (PyBytes::new(py, update),))?, events))?
-            }
+            Body::Server { .. } => cls.call1((header, update, events))?,
         };
         made.cast::<Self>()?.get().built.store(true, Ordering::Relaxed);
         Ok(made)
@@ -337,6 +336,24 @@ fn arguments<'py>(package: &Bound<'py, Package>) -> PyResult<Bound<'py, PyTuple>
     }
 }
 
+/// An event of a datagram; an error for what is none.
+fn read_event<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(event) = shim::read_event(py, bytes)? {
+        return Ok(event);
+    }
+    msgpack::check_event(bytes)?;
+    shim::event_class(py)?.call_method1("from_bytes", (PyBytes::new(py, bytes),))
+}
+
+/// The update of a datagram; an error for what is none.
+fn read_update<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(update) = shim::read_update(py, bytes)? {
+        return Ok(update);
+    }
+    msgpack::check_update(bytes)?;
+    shim::game_state_update_class(py)?.call_method1("from_bytes", (PyBytes::new(py, bytes),))
+}
+
 /// The datagram of a package of any kind.
 pub(crate) fn build(package: &Bound<'_, Package>) -> PyResult<Vec<u8>> {
     let (py, this) = (package.py(), package.get());
@@ -348,20 +365,21 @@ pub(crate) fn build(package: &Bound<'_, Package>) -> PyResult<Vec<u8>> {
             too_large(most)
         })
     };
-    let update = match package.cast::<ServerPackage>() {
-        Ok(package) => Some(bytes_in(package.get().game_state_update(py)?.bind(py))?),
-        Err(_) => None,
+    let mut scratch = Vec::with_capacity(limits::MAX_DATAGRAM);
+    let body = if let Ok(package) = package.cast::<ClientPackage>() {
+        Body::Client { time_order: package.get().value() }
+    } else if let Ok(package) = package.cast::<ServerPackage>() {
+        bytes_in(package.get().game_state_update(py)?.bind(py), &mut scratch)?;
+        Body::Server { update: &scratch }
+    } else {
+        Body::Plain
     };
-    let body = match (package.cast::<ClientPackage>(), &update) {
-        (Ok(package), _) => Body::Client { time_order: package.get().value() },
-        (_, Some(update)) => Body::Server { update: update.as_bytes() },
-        (_, None) => Body::Plain,
-    };
-    let mut datagram = Vec::new();
+    let mut datagram = Vec::with_capacity(limits::MAX_DATAGRAM);
     let header = this.header(py)?.get().value();
     let mut writer = PackageWriter::new(&mut datagram, header, body).map_err(|_| refuse())?;
     for event in this.events.bind(py).iter() {
-        if !writer.push_event(bytes_in(&event)?.as_bytes(), most) {
+        bytes_in(&event, &mut scratch)?;
+        if !writer.push_event(&scratch, most) {
             return Err(refuse());
         }
     }
@@ -371,9 +389,15 @@ pub(crate) fn build(package: &Bound<'_, Package>) -> PyResult<Vec<u8>> {
     Ok(datagram)
 }
 
-/// What an event or update is as bytes.
-fn bytes_in<'py>(sendable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(sendable.call_method0("to_bytes")?.cast_into()?)
+/// Puts what an event or update is as bytes in the place of what is in `out`.
+fn bytes_in(sendable: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+    if let Some(attributes) = shim::plain_attributes(sendable)? {
+        return encode_into(attributes.as_any(), "", out);
+    }
+    let bytes = sendable.call_method0("to_bytes")?;
+    out.clear();
+    out.extend_from_slice(bytes.cast::<PyBytes>()?.as_bytes());
+    Ok(())
 }
 
 /// The largest datagram of a package of this class.
