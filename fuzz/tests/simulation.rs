@@ -1,6 +1,6 @@
 //! A part of the grid; `make grid` plays all of it, `make soak` long games.
 
-use pygase_fuzz::simulation::grid;
+use pygase_fuzz::simulation::{grid, soak};
 
 #[test]
 fn what_is_promised_on_bad_lines_holds() {
@@ -8,4 +8,10 @@ fn what_is_promised_on_bad_lines_holds() {
     for (index, cell) in grid::cells().into_iter().enumerate().step_by(11) {
         grid::run(cell, index as u64);
     }
+}
+
+#[test]
+fn long_games_end_well() {
+    // The last one: a package from before a hop of the number of the state came after it.
+    (0..30).chain([305]).for_each(soak::run);
 }

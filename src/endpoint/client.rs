@@ -313,6 +313,9 @@ impl ClientConnection {
             }
         }
         if let Body::Server { update } = package.body {
+            if receipt == Receipt::Older && self.has_overtaken(package.header, update) {
+                return;
+            }
             match self.replica.apply(update) {
                 Ok(true) => self.state_at = now,
                 Ok(false) => {}
@@ -435,13 +438,20 @@ impl ClientConnection {
         written
     }
 
+    /// Whether something newer than this update was merged. Numbers of updates hop so far that one from before a hop
+    /// may look newer; but of two packages, the one that was sent first never has the newer update.
+    fn has_overtaken(&self, header: Header, update: &[u8]) -> bool {
+        let was_sent_earlier = self.connection.received.newest.newer_than(header.sequence);
+        self.replica.has_overtaken(update) || was_sent_earlier && self.replica.is_a_hop_behind(update)
+    }
+
     /// Whether a package has nothing but a part of the state that something newer has overtaken.
     fn is_too_late(&self, package: &Package<'_>) -> bool {
         let Body::Server { update } = package.body else { return false };
         update.len() > EMPTY_UPDATE
             && package.events().next().is_none()
             && self.asked_after.is_none_or(|asked_after| package.header.ack.newer_than(asked_after))
-            && self.replica.has_overtaken(update)
+            && self.has_overtaken(package.header, update)
     }
 
     /// Whether the server no longer acknowledges what it did before. Then it is another one: an original begins

@@ -146,8 +146,8 @@ fn main() {
     }
     let truth = store.lock().expect("a store").tree().to_msgpack();
     let in_sync = players.iter().filter(|player| {
-        player.connection.lock().expect("a connection").replica_mut().time_order()
-            == store.lock().expect("a store").time_order()
+        let mut client = player.connection.lock().expect("a connection");
+        client.replica_mut().pull_snapshot().is_some_and(|pulled| sorted(&pulled.update) == sorted(&truth))
     });
     let (in_sync, stats) = (in_sync.count(), server.stats());
     is_over.store(true, Ordering::Relaxed);
@@ -255,6 +255,19 @@ fn state(ticks: u64, unit: u64) -> Vec<u8> {
     msgpack::write_uint(&mut out, unit);
     msgpack::write_str(&mut out, &"x".repeat(1 + (ticks % 31) as usize));
     out
+}
+
+/// What a map of maps says, in one order.
+fn sorted(bytes: &[u8]) -> Vec<String> {
+    let value = rmpv::decode::read_value(&mut &bytes[..]).expect("msgpack");
+    let groups = value.as_map().expect("a map").iter().flat_map(|(group, value)| {
+        let alone = [(rmpv::Value::Nil, value.clone())];
+        let units = value.as_map().map_or(alone.to_vec(), Clone::clone);
+        units.into_iter().map(move |(unit, text)| format!("{group} {unit} {text}"))
+    });
+    let mut all: Vec<_> = groups.collect();
+    all.sort();
+    all
 }
 
 /// Resident memory of this process in KiB.

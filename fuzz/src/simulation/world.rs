@@ -97,6 +97,8 @@ pub(super) struct Client {
     pub(super) up: Events,
     /// To it.
     pub(super) down: Events,
+    /// When it came.
+    pub(super) joined: Duration,
     /// It was disconnected once.
     pub(super) was_lost: bool,
     /// The newest moment of the game it has seen; it never goes back.
@@ -187,7 +189,7 @@ impl World {
         };
         let at = self.fresh_address(self.clients.len());
         let (game, up, down) = Default::default();
-        self.clients.push(Client { mind, at, game, up, down, was_lost: false, seen: 0 });
+        self.clients.push(Client { mind, at, game, up, down, joined: self.now, was_lost: false, seen: 0 });
     }
 
     /// An address that nobody has had, for this client.
@@ -372,7 +374,11 @@ impl World {
         }
         let clock = client.game.get("clock").and_then(|units| units.get(&0)?.as_ref()?.parse().ok());
         let clock: u64 = clock.unwrap_or_default();
-        assert!(clock >= client.seen || clock == 0, "the game goes back from {} to {clock}", client.seen);
+        assert!(
+            clock >= client.seen || clock == 0,
+            "the game of client {index} goes back from {} to {clock}",
+            client.seen
+        );
         client.seen = clock;
         if is_fresh {
             self.clients[index].at = self.fresh_address(index);
