@@ -95,8 +95,8 @@ class ClientOptions(ConnectionOptions):
         max_throttle_time: Longest such time; 0.01 to 3600.
         max_waiting_events: How many events may wait, each way; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait, each way; 2048 to 1073741824.
-        package_size: The size a whole package aims at, in bytes, 256 to 2048. 1200 get through everywhere; only
-            an event or a value that cannot be split goes beyond.
+        package_size: The size a whole package aims at, in bytes, 256 to 2048. 1200 get through everywhere;
+            only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
 
@@ -130,8 +130,8 @@ class ServerOptions(ConnectionOptions):
         max_throttle_time: Longest such time; 0.01 to 3600.
         max_waiting_events: How many events may wait for each client, each way; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait for each client, each way; 2048 to 1073741824.
-        package_size: The size a whole package aims at, in bytes, 256 to 2048. 1200 get through everywhere; only
-            an event or a value that cannot be split goes beyond.
+        package_size: The size a whole package aims at, in bytes, 256 to 2048. 1200 get through everywhere;
+            only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
         max_connections: How many clients there may be at once; 1 to 1000000.

@@ -119,8 +119,8 @@ def test_a_megabyte_arrives_while_it_changes(start_server, start_client, client_
     print(
         f"{size} bytes to {client_side} in {took:.1f} s, {packages} packages, {allowed(size):.1f} s allowed"
     )
-    # So many more packages than it fills, and those of a second. An unmodified client gets 40 a second; ours gets
-    # up to 160, and what is on its way meanwhile goes out again when nothing else is left.
+    # So many more packages than it fills, and those of a second. An unmodified client gets 40 a second; ours
+    # gets up to 160, and what is on its way meanwhile goes out again when nothing else is left.
     assert packages <= (1.5 if client_side == "theirs" else 2.0) * size / 1200 + 40
     assert relay.largest <= 1200
     server.run("changing = False")

@@ -1,4 +1,4 @@
-"""A game loop whose user code takes too long: ticks are left out and counted, never made up for in a burst."""
+"""A game loop whose user code takes too long: ticks are left out and counted, not made up for in a burst."""
 
 import asyncio
 import threading
