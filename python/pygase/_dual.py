@@ -106,7 +106,7 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> Any:
         loop = running()
-        if loop is None and _is_curios(sys._getframe(1)):
+        if loop is None and _is_curios(sys._getframe().f_back):
             return _later(call, *args, **kwargs)
         if loop is None:
             result = function(*args, **kwargs)
@@ -130,10 +130,11 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
     return call
 
 
-def _is_curios(frame: types.FrameType) -> bool:
+def _is_curios(frame: types.FrameType | None) -> bool:
     """Return whether curio makes the coroutine that it is about to run, as in `curio.run(server.run)`."""
     meta = sys.modules.get("curio.meta")
-    return meta is not None and frame.f_globals is vars(meta)
+    # What the interpreter calls itself, at its exit, has no frame above it.
+    return meta is not None and frame is not None and frame.f_globals is vars(meta)
 
 
 async def _later(call: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:

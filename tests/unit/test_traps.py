@@ -212,6 +212,13 @@ class TestExit:
             client = pygase.Client(); client.start(server.port)
             client.disconnect(); server.shutdown(); thread.join()
         """,
+        "with calls to be made at the exit": """
+            import atexit
+            server = make(x=1); server.run_in_thread()
+            client = pygase.Client(); client.start(server.port)
+            until(lambda: client.snapshot().time_order)
+            atexit.register(server.shutdown); atexit.register(client.disconnect)
+        """,
         "with a client in a dead cycle": """
             server = make(x=1); server.run_in_thread()
             client = pygase.Client(); client.start(server.port)
