@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from support.raw import RawClient
 from support.remote import Remote
 
 # Where the tests run in the background, Ctrl-C is ignored, and so it would be by the processes they start.
@@ -106,3 +107,17 @@ def connect():
     yield connect
     for client in clients:
         client.disconnect()
+
+
+@pytest.fixture
+def peer(server):
+    """Make raw clients of the server under test; they end with the test."""
+    peers = []
+
+    def make(**options):
+        peers.append(RawClient(server.port, **options))
+        return peers[-1]
+
+    yield make
+    for one in peers:
+        one.close()

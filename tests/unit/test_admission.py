@@ -6,7 +6,6 @@ import socket
 
 import pytest
 from support import wire
-from support.raw import RawClient
 
 import pygase
 
@@ -14,19 +13,6 @@ import pygase
 @pytest.fixture
 def server(serve):
     return serve(secret="for players only", big={"list": list(range(300))})
-
-
-@pytest.fixture
-def peer(server):
-    peers = []
-
-    def make(**options):
-        peers.append(RawClient(server.port, **options))
-        return peers[-1]
-
-    yield make
-    for one in peers:
-        one.close()
 
 
 def test_an_honest_client_is_admitted(server, peer, wait_for):

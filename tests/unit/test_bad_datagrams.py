@@ -1,0 +1,90 @@
+"""What is no package, thrown at a live server and at a live client: dropped, counted, and play goes on."""
+
+import importlib.util
+import math
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+from support import wire
+from support.raw import RawServer
+
+import pygase
+
+path = Path(__file__).resolve().parent.parent.parent / "scripts" / "attacks.py"
+spec = importlib.util.spec_from_file_location("attacks", path)
+attacks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(attacks)
+
+CONNECTED = pygase.connection.ConnectionStatus.get("Connected")
+# To a server these are too long to be looked at, and counted where they arrive.
+OVERSIZE = {"65,507 bytes"}
+
+
+@pytest.fixture
+def server(serve):
+    return serve(ticks=0)
+
+
+@pytest.mark.parametrize("name", attacks.BAD)
+def test_thrown_at_a_server(server, peer, wait_for, name):
+    player, stranger = peer().join(), peer()
+    address = player.socket.getsockname()
+    wait_for(lambda: address in server.connections)
+    before = server.connections[address].stats()["malformed"]
+    # Cut after header and time order, a package is one without events.
+    bad = [data for data in attacks.BAD[name] if len(data) != 14]
+    for data in bad:
+        player.send_bytes(data)
+        stranger.send_bytes(data)
+    count = len(player.received)
+    assert player.talk(lambda: len(player.received) > count + 10)
+    if name not in OVERSIZE:
+        assert server.connections[address].stats()["malformed"] == before + len(bad)
+    assert server.connections[address].status == CONNECTED
+    assert set(server.connections) == {address}
+
+
+def test_thrown_at_a_client(wait_for):
+    update = {"time_order": 5, "ticks": 1}
+    whole = wire.server_package(30_000, update=update)
+    head, event = whole[:12], attacks.fields()
+    bad = [whole[:length] for length in range(len(whole))]
+    bad += [head + b"\xff\xff" + whole[14:], whole + b"\x00", whole + b"\x00\x05", wire.client_package(9)]
+    bad += [whole + len(data).to_bytes(2, "big") + data for data in (b"\xc1", b"\x91" * 1000, event[:-1])]
+    bad += [head + b"\x00\x02\x91\x80", head + b"\x00\x01\x80", b"text"]
+    with RawServer() as server:
+        server.update = update
+        client = pygase.Client()
+        thread = client.connect_in_thread(server.port, "127.0.0.1")
+        assert server.talk(lambda: len(server.received) > 10)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for data in [*bad, wire.server_package(30_000, update={"time_order": 900, "ticks": 666})]:
+                stranger.sendto(data, server.client)
+        for data in bad:
+            server.send_bytes(data)
+        server.update = {"time_order": 6, "ticks": 2}
+        server.talk(lambda: client.connection.stats()["malformed"] >= len(bad), seconds=5.0)
+        server.talk(seconds=0.3)
+        with client.access_game_state() as state:
+            assert state.ticks == 2
+        assert client.connection.stats()["malformed"] == len(bad)
+        assert client.connection.status == CONNECTED
+        client.disconnect()
+        thread.join(10)
+
+
+def test_nan_and_infinities_are_values(server, peer):
+    got, came = [], threading.Event()
+
+    def take(*args, client_address):
+        got.extend(args)
+        came.set()
+
+    server.register_event_handler("VALUES", take)
+    player = peer().join()
+    player.send(events=[wire.event("VALUES", math.nan, math.inf, -math.inf)])
+    player.talk(came.is_set)
+    assert math.isnan(got[0])
+    assert got[1:] == [math.inf, -math.inf]
