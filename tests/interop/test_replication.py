@@ -14,7 +14,9 @@ import pytest
 
 WORLD = """
 units = {n: {"x": n, "name": "unit" * 4} for n in range(SIZE // 24)}
-store.push_update(pygase.gamestate.GameStateUpdate(store.get_game_state().time_order + 5, units=units))
+changes.append({"units": units})
+while not hasattr(store.get_game_state(), "units"):
+    time.sleep(0.01)
 """
 
 
@@ -22,7 +24,9 @@ CELLS = 200_000
 # About a megabyte in one update, and then a few changes in every time step.
 CONTINENT = f"""
 cells = {{n: n % 100 for n in range({CELLS})}}
-store.push_update(pygase.gamestate.GameStateUpdate(store.get_game_state().time_order + 5, cells=dict(cells)))
+changes.append({{"cells": dict(cells)}})
+while not hasattr(store.get_game_state(), "cells"):
+    time.sleep(0.01)
 size = len(store.get_game_state().to_bytes())
 changing, calm = True, step
 
