@@ -26,6 +26,7 @@ __all__ = [
     "ClientConnection",
     "ClientPackage",
     "Connection",
+    "EncodedEvent",
     "Header",
     "Inbox",
     "Load",
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "network_addresses",
     "packb",
+    "read_event",
     "sqn_add",
     "sqn_from_bytes",
     "sqn_newer",
@@ -69,6 +71,10 @@ _P = TypeVar("_P", bound="Package")
 
 class _Sendable(Protocol):
     def to_bytes(self) -> bytes: ...
+
+@final
+class EncodedEvent:
+    def __new__(cls, event: _Sendable) -> EncodedEvent: ...
 
 def packb(value: Any) -> bytes: ...
 def unpackb(data: bytes | bytearray | memoryview) -> Any: ...
@@ -158,7 +164,7 @@ class Connection:
         timeout_callback: Callable[[], Any] | None = None,
     ) -> None: ...
     def _dispatch_retried(
-        self, event: _Sendable, ack_callback: Callable[[], Any] | None, retries: int
+        self, event: _Sendable | EncodedEvent, ack_callback: Callable[[], Any] | None, retries: int
     ) -> None: ...
     _package_interval: float
     def _resolve(self, callback_id: int, acked: bool) -> Callable[[], Any] | None: ...

@@ -22,6 +22,9 @@ LATE_SHARE = 0.01
 #: Share of a processor from which the generator counts as the bottleneck.
 BUSY_SHARE = 0.9
 
+#: Open files of the process besides a socket for each client.
+SPARE_FILES = 64
+
 DESCRIPTION = """\
 Connect many clients to a server and measure what they are served. The clients speak the protocol of PyGaSe
 0.3.1, so any server will do. They send no events unless told to, and keep no copy of the game state.
@@ -75,6 +78,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.event:
         event_type, *event_arguments = options.event
         event = Event(event_type, *map(_literal, event_arguments)).to_bytes()
+    complaint = _make_room(options.clients)
+    if complaint:
+        print(f"pygase load: {complaint}", file=sys.stderr)
+        return 2
     processor, begun = time.process_time(), time.monotonic()
     try:
         load = _core.Load(
@@ -109,6 +116,25 @@ def _run(options: argparse.Namespace) -> int:
         print(f"pygase load: nothing answers at {host}:{port}", file=sys.stderr)
         return 1
     return 0 if result["holds"] else 3
+
+
+def _make_room(clients: int) -> str | None:
+    """Raise the limit on open files, for each client has a socket; say what to do if that cannot be done."""
+    try:
+        import resource
+    except ImportError:  # on Windows, where sockets are no files
+        return None
+    wanted = clients + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return None
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        return (
+            f"{clients} clients need {wanted} open files, and at most {hard} are allowed: raise the limit"
+            f" (ulimit -Hn {wanted}, as root) or run at most {max(hard - SPARE_FILES, 0)} clients"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return None
 
 
 def _result(report: dict[str, Any], clients: int, share: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from pygase import _core
 from pygase._dual import check_port, dual, run_in_thread
 from pygase._loops import running
 from pygase._machine import GameStateMachine
@@ -186,8 +187,10 @@ class Server:
             targets = list(self.connections.values())
         if not targets:
             event.to_bytes()  # what cannot be sent is a mistake with no client around, too
+        many = sum(isinstance(connection, ServerConnection) for connection in targets) > 1
+        encoded = _core.EncodedEvent(event) if many else None
         for connection in targets:
-            self._send(connection, event, retries, ack_callback)
+            self._send(connection, event, retries, ack_callback, encoded)
 
     def register_event_handler(self, event_type: str, event_handler_function: EventHandler) -> None:
         """Have events of a type from clients handled by a function.
@@ -219,8 +222,10 @@ class Server:
         event: Event,
         retries: int,
         ack_callback: Callable[[ServerConnection], Any] | None,
+        encoded: _core.EncodedEvent | None,
     ) -> None:
-        send(connection, event, retries, None if ack_callback is None else lambda: ack_callback(connection))
+        callback = None if ack_callback is None else lambda: ack_callback(connection)
+        send(connection, event, retries, callback, encoded)
 
 
 class Backend:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pygase import _core
 from pygase._dual import check_port, dual, run_in_thread
 from pygase._polling import PolledSession
 from pygase._snapshots import Path, Snapshots, check_delay, keys_of
@@ -348,7 +349,13 @@ class Client:
             time.sleep(POLL_INTERVAL)
 
 
-def send(connection: Any, event: Event, retries: int, ack_callback: Callable[[], Any] | None) -> None:
+def send(
+    connection: Any,
+    event: Event,
+    retries: int,
+    ack_callback: Callable[[], Any] | None,
+    encoded: _core.EncodedEvent | None = None,
+) -> None:
     """Send an event over a connection, and again when it gets lost.
 
     Args:
@@ -356,11 +363,12 @@ def send(connection: Any, event: Event, retries: int, ack_callback: Callable[[],
         event: The event.
         retries: How often to send it again.
         ack_callback: Called when the event has arrived.
+        encoded: The same event, where it is encoded already.
     """
     dispatch = connection.dispatch_event
     if isinstance(connection, Connection) and dispatch == Connection.dispatch_event.__get__(connection):
         # The core sends it again, whatever Python is busy with, and lets a peer of ours handle it once.
-        connection._dispatch_retried(event, ack_callback, retries)
+        connection._dispatch_retried(event if encoded is None else encoded, ack_callback, retries)
     else:
         retry = (lambda: send(connection, event, retries - 1, ack_callback)) if retries > 0 else None
         dispatch(event, ack_callback, retry)

@@ -34,6 +34,24 @@ use crate::{
     wire::{Sqn, WireError, msgpack},
 };
 
+/// An event that is encoded and checked once, to be sent to many.
+#[pyclass(frozen, name = "EncodedEvent", module = "pygase._core")]
+pub(super) struct PyEncodedEvent(Arc<[u8]>);
+
+#[pymethods]
+impl PyEncodedEvent {
+    #[new]
+    fn new(event: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let bytes = event.call_method0("to_bytes")?;
+        let bytes = bytes.extract::<&[u8]>()?;
+        if let Err(WireError::NotAnEvent(_)) = msgpack::check_event(bytes) {
+            let text = format!("dispatch_event takes an Event, not {}", event.get_type().name()?);
+            return Err(PyTypeError::new_err(text));
+        }
+        Ok(Self(bytes.into()))
+    }
+}
+
 /// The machine behind a connection object.
 #[derive(Clone)]
 pub(super) enum Core {
@@ -115,13 +133,10 @@ impl PyConnection {
         retries: u32,
     ) -> PyResult<()> {
         let py = event.py();
-        let bytes = event.call_method0("to_bytes")?;
-        let bytes = bytes.extract::<&[u8]>()?;
-        if let Err(WireError::NotAnEvent(_)) = msgpack::check_event(bytes) {
-            let text = format!("dispatch_event takes an Event, not {}", event.get_type().name()?);
-            return Err(PyTypeError::new_err(text));
-        }
-        let bytes: Arc<[u8]> = bytes.into();
+        let bytes = match event.cast::<PyEncodedEvent>() {
+            Ok(encoded) => Arc::clone(&encoded.get().0),
+            Err(_) => PyEncodedEvent::new(event)?.0,
+        };
         let mut callback = None;
         if let Some(callbacks) =
             self.callbacks(py).filter(|_| ack_callback.is_some() || timeout_callback.is_some())

@@ -31,7 +31,7 @@ mod core_module {
     #[pymodule_export]
     use super::codec::{packb, read_event, unpackb};
     #[pymodule_export]
-    use super::connection::{PyClientConnection, PyConnection, PyServerConnection};
+    use super::connection::{PyClientConnection, PyConnection, PyEncodedEvent, PyServerConnection};
     #[pymodule_export]
     use super::inbox::PyInbox;
     #[pymodule_export]

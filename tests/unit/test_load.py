@@ -88,3 +88,21 @@ def test_is_a_command():
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "HOST:PORT" in shown.stdout
     assert "examples:" in shown.stdout
+
+
+def test_makes_room_for_its_sockets(server):
+    pytest.importorskip("resource", reason="no limit on open files")
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));"
+    run = "from pygase.__main__ import main; raise SystemExit(main())"
+    command = [f"localhost:{server.port}", "--clients", "150", "--seconds", "0.2", "--json"]
+
+    def load(soft, hard):
+        code = few.format(soft=soft, hard=hard) + run
+        return subprocess.run([sys.executable, "-c", code, "load", *command], capture_output=True, text=True)
+
+    raised = load(128, 256)
+    assert json.loads(raised.stdout)["answered"] == 150, raised.stderr
+    refused = load(128, 128)
+    assert refused.returncode == 2
+    assert "150 clients need 214 open files, and at most 128 are allowed" in refused.stderr
+    assert "run at most 64 clients" in refused.stderr
