@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use pygase::netsim::Conditions;
+use pygase::wire::Sqn;
 
 use crate::world::{MS, State, World, big, merge};
 
@@ -148,5 +149,39 @@ fn a_restart_leaves_no_stale_key() {
         let new = State::from([("walls".to_owned(), BTreeMap::from([(7, Some("new".to_owned()))]))]);
         world.restart(3, &new);
         assert!(world.run_until_all_have(&new, Duration::from_secs(8)).is_some(), "after {pause} ms");
+    }
+}
+
+/// A minute away ends the session; meanwhile the time order goes on by less, more and much more than half its
+/// range, and past its wrap. The client's own numbers wrap, too.
+#[test]
+fn a_minute_away_and_a_wrap_lose_nothing() {
+    for (time_order, pushes) in [(1, 3_000_u32), (40_000, 30_000), (40_000, 34_000), (65_000, 60_000)] {
+        let mut truth = big(5000);
+        let conditions = Conditions { latency: MS * 30, loss: 0.05, ..Conditions::default() };
+        let mut world = World::new(8, conditions, time_order, &truth);
+        world.join();
+        for client in world.clients.values_mut() {
+            client.connection.connection_mut().local_sequence = Sqn::new(65_500);
+        }
+        assert!(world.run_until_all_have(&truth, Duration::from_secs(4)).is_some());
+        world.run(MS * 1500);
+        let numbers =
+            world.clients.values().map(|client| client.connection.connection().local_sequence.value());
+        assert!(numbers.into_iter().all(|number| (1..500).contains(&number)), "past the wrap");
+        world.network.conditions.loss = 1.0;
+        for number in 0..60_000 {
+            if number < pushes {
+                let text = (number % 3 > 0).then(|| number.to_string());
+                let units = BTreeMap::from([(number * 7919 % 600, text)]);
+                let update = State::from([("units".to_owned(), units)]);
+                world.push(&update);
+                merge(&mut truth, &update);
+            }
+            world.run(MS);
+        }
+        world.network.conditions.loss = 0.0;
+        let took = world.run_until_all_have(&truth, Duration::from_secs(10));
+        assert!(took.is_some(), "{pushes} updates after {time_order}");
     }
 }
