@@ -32,6 +32,8 @@ class GameStateStore:
     """
 
     _update_cache_size: int = 100
+    # So often a walk over the whole state gives way to updates that are pushed meanwhile.
+    _MIRROR_ATTEMPTS = 3
 
     def __init__(self, initial_game_state: GameState | None = None) -> None:
         if initial_game_state is None:
@@ -106,6 +108,14 @@ class GameStateStore:
 
     def _mirror_all(self) -> None:
         """Share what was changed in the game state itself, without an update."""
+        for _ in range(self._MIRROR_ATTEMPTS):
+            with self._lock:
+                # No update is under way now, so that the state has all that the mirror has.
+                state, revision = self.get_game_state(), self._mirror.revision
+                time_order = state.time_order
+            # Nobody has to wait for the walk. What is pushed meanwhile may be missing in it: then once more.
+            if self._mirror.replace(time_order, attributes_of(state), revision):
+                return
         with self._lock:
             state = self.get_game_state()
             self._mirror.replace(state.time_order, attributes_of(state))

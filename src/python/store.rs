@@ -53,11 +53,29 @@ impl PyStore {
         self.report(&merged, LEFT_OUT)
     }
 
-    /// Makes the mirror equal to `state`. Errors as for `push`.
-    fn replace(&self, py: Python<'_>, time_order: u16, state: &Bound<'_, PyDict>) -> PyResult<()> {
+    /// How many writes there were.
+    #[getter]
+    fn revision(&self) -> u64 {
+        lock(&self.store).tree().revision().value()
+    }
+
+    /// Makes the mirror equal to `state`; not if there were more writes than `revision` meanwhile, which `state`
+    /// may lack. Says whether it did. Errors as for `push`.
+    #[pyo3(signature = (time_order, state, revision = None))]
+    fn replace(
+        &self,
+        py: Python<'_>,
+        time_order: u16,
+        state: &Bound<'_, PyDict>,
+        revision: Option<u64>,
+    ) -> PyResult<bool> {
         let bytes = codec::encode(state.as_any(), "")?;
-        let merged = py.detach(|| lock(&self.store).replace(clock::now(), Sqn::new(time_order), &bytes))?;
-        self.report(&merged, LEFT_OUT)
+        let merged = py.detach(|| {
+            let mut store = lock(&self.store);
+            let is_current = revision.is_none_or(|revision| revision == store.tree().revision().value());
+            is_current.then(|| store.replace(clock::now(), Sqn::new(time_order), &bytes)).transpose()
+        })?;
+        merged.map_or(Ok(false), |merged| self.report(&merged, LEFT_OUT).map(|()| true))
     }
 }
 

@@ -23,6 +23,11 @@ impl Revision {
     /// Before the first write.
     pub const ZERO: Self = Self(0);
     pub(super) const MAX: Self = Self(u64::MAX);
+
+    /// How many writes there were up to it.
+    pub const fn value(self) -> u64 {
+        self.0
+    }
 }
 
 /// Place of a node in the slab. Used again after the node was forgotten, unlike its ordinal.

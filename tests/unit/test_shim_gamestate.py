@@ -2,9 +2,11 @@
 
 import copy
 import pickle
+import threading
 
 import pytest
 
+from pygase.backend import GameStateStore
 from pygase.gamestate import TO_DELETE, GameState, GameStateUpdate, GameStatus
 
 
@@ -168,3 +170,35 @@ def test_time_order_is_checked(make):
     with pytest.raises(ValueError, match="sequence numbers must not be negative"):
         make(-1)
     assert make(None).time_order == 0
+
+
+@pytest.mark.parametrize("busy_for", [0, 1, 2, 1000])
+def test_sharing_changes_behind_the_back_waits_for_no_push_and_undoes_none(busy_for):
+    class Walked(GameState):
+        def to_dict(self):
+            attributes = super().to_dict()
+            walks.append(attributes)
+            if store is not None and len(walks) <= busy_for and not store._lock._is_owned():
+                # Another thread pushes while the state is walked; it gets the lock at once.
+                thread = threading.Thread(target=push, args=(len(walks),))
+                thread.start()
+                thread.join(10)
+                assert not thread.is_alive(), "the walk holds the lock"
+            return attributes
+
+    def push(value):
+        store.push_update(GameStateUpdate(store.get_game_state().time_order + 1, pushed=value))
+
+    store, walks = None, []
+    state = Walked(5, pushed=0)
+    store = GameStateStore(state)
+    walks.clear()
+    state.behind_the_back = 1
+    store._mirror_all()
+    pushes = min(busy_for, 3)
+    assert len(walks) == pushes + 1
+    revision = store._mirror.revision
+    # The mirror has both: making it equal to that writes nothing.
+    whole = {"pushed": pushes, "behind_the_back": 1, "game_status": GameStatus.get("Paused")}
+    store._mirror.replace(store.get_game_state().time_order, whole)
+    assert store._mirror.revision == revision
