@@ -22,18 +22,25 @@ use crate::wire::{self, Body, Kind, PackageWriter, Sqn, WireError, limits, msgpa
 #[derive(Debug)]
 pub(crate) struct Package {
     header: Mutex<Option<Py<Header>>>,
-    events: Py<PyList>,
+    /// Always there; an `Option` because `CPython` 3.11 and 3.12 make the instance dict, and may collect garbage at
+    /// it, between allocating an object and `PyO3` filling it in: until then this has to read as None.
+    events: Option<Py<PyList>>,
     /// Whether the datagram was built or came from one: from then on events have to fit.
     built: AtomicBool,
 }
 
 impl Package {
     fn empty(py: Python<'_>) -> Self {
-        Self { header: Mutex::new(None), events: PyList::empty(py).unbind(), built: AtomicBool::new(false) }
+        let events = Some(PyList::empty(py).unbind());
+        Self { header: Mutex::new(None), events, built: AtomicBool::new(false) }
+    }
+
+    fn own_events<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
+        self.events.as_ref().map_or_else(|| PyList::empty(py), |events| events.bind(py).clone())
     }
 
     fn fill(&self, header: Bound<'_, Header>, events: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let own = self.events.bind(header.py());
+        let own = self.own_events(header.py());
         let events = events.map(|events| events.try_iter()?.collect::<PyResult<Vec<_>>>()).transpose()?;
         own.set_slice(0, own.len(), PyList::new(own.py(), events.unwrap_or_default())?.as_any())?;
         self.set_header(header);
@@ -86,7 +93,7 @@ impl Package {
     /// The events, in a list of their own.
     #[getter]
     pub(crate) fn events<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
-        let events = self.events.bind(py);
+        let events = self.own_events(py);
         events.get_slice(0, events.len())
     }
 
@@ -105,7 +112,7 @@ impl Package {
                 return Err(PyOverflowError::new_err(too_large(most)));
             }
         }
-        this.events.bind(slf.py()).append(event)
+        this.own_events(slf.py()).append(event)
     }
 
     /// Return the size of the datagram in bytes.
@@ -377,7 +384,7 @@ pub(crate) fn build(package: &Bound<'_, Package>) -> PyResult<Vec<u8>> {
     let mut datagram = Vec::with_capacity(limits::MAX_DATAGRAM);
     let header = this.header(py)?.get().value();
     let mut writer = PackageWriter::new(&mut datagram, header, body).map_err(|_| refuse())?;
-    for event in this.events.bind(py).iter() {
+    for event in this.own_events(py).iter() {
         bytes_in(&event, &mut scratch)?;
         if !writer.push_event(&scratch, most) {
             return Err(refuse());
