@@ -42,7 +42,9 @@ def serving(script, *arguments):
 def finish(process, timeout=20):
     output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, output + errors
-    assert errors == ""
+    # Packages to a client that has left time out, which a server that is there for long enough says.
+    lines = [line for line in errors.splitlines() if not line.startswith("packages lost or dropped; ")]
+    assert lines == []
     return output
 
 
