@@ -74,6 +74,9 @@ class PolledSession(ClientSession):
         if not self._ready:
             # What waits in the core is bounded there; here it would only grow.
             self._take_all()
+        if self._due is not None and self._due <= time.monotonic():
+            self._due = None
+            self.on_time()
         while self._ready and count < max_events and time.monotonic() < deadline:
             self._ready.popleft().step()
             count += 1

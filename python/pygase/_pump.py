@@ -60,6 +60,8 @@ class UserErrors:
     def __init__(self) -> None:
         self._silent: dict[tuple[str, str], tuple[float, int]] = {}
         self._said: set[str] = set()
+        #: How often each kind of mistake was made.
+        self.counts: Counter[str] = Counter(user_error=0, wrong_arguments=0, unknown_event=0)
 
     def report(self, what: str, error: BaseException) -> str:
         """Log an exception with its traceback, or count it if its kind was logged lately.
@@ -72,8 +74,10 @@ class UserErrors:
             The name of the counter for this kind of error.
         """
         if isinstance(error, WrongArgumentsError):
+            self.counts["wrong_arguments"] += 1
             self.once(f"wrong arguments for the {what}", str(error))
             return "wrong_arguments"
+        self.counts["user_error"] += 1
         kind = (what, type(error).__qualname__)
         now = time.monotonic()
         until, count = self._silent.get(kind, (now, 0))
@@ -366,6 +370,7 @@ class Pump:
             if handled:
                 return call_handler(handlers, event)
             connection._lane.counters["unknown_event"] += 1
+            self.errors.counts["unknown_event"] += 1
             self.errors.once(f"no handler for events of type {event_type!r}")
             return None
 

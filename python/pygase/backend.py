@@ -12,15 +12,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from pygase import _core
 from pygase._dual import check_port, dual, run_in_thread
+from pygase._life import Hooks
 from pygase._loops import running
 from pygase._machine import GameStateMachine
 from pygase._store import GameStateStore
 from pygase.client import send
-from pygase.connection import ServerConnection, ServerSession
+from pygase.connection import ServerConnection, ServerSession, gauges_of
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState
 from pygase.gamestate import GameStateUpdate as GameStateUpdate  # games may take these from here, too
@@ -29,6 +30,8 @@ from pygase.options import ServerOptions, ServerSettings, Unpack, make_options
 from pygase.utils import logger as logger
 
 __all__ = ["Backend", "GameStateMachine", "GameStateStore", "Server"]
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 class Server:
@@ -66,6 +69,7 @@ class Server:
         self._hostname: str | None = None
         self._port: int | None = None
         self._session: ServerSession | None = None
+        self._hooks = Hooks()
 
     @property
     def options(self) -> ServerOptions:
@@ -205,6 +209,59 @@ class Server:
         """
         self._universal_event_handler.register_event_handler(event_type, event_handler_function)
 
+    def on_connect(self, function: FunctionT) -> FunctionT:
+        """Have a function called, where handlers run, each time a client is there: joined or back.
+
+        Args:
+            function: A function or coroutine function of the `ServerConnection`. Can be decorated with this.
+
+        Returns:
+            The function.
+
+        Raises:
+            TypeError: It is not callable.
+
+        Example:
+            ```python
+            @server.on_connect
+            def welcome(connection):
+                server.dispatch_event("WELCOME", target_client=connection.remote_address)
+            ```
+        """
+        self._hooks.add(function, ended=False)
+        return function
+
+    def on_disconnect(self, function: FunctionT) -> FunctionT:
+        """Have a function called, where handlers run, each time a client is gone.
+
+        Args:
+            function: A function or coroutine function of the `ServerConnection` and the reason, a str:
+                'timeout', after which the client may come back, or 'shutdown'. Can be decorated with this.
+
+        Returns:
+            The function.
+
+        Raises:
+            TypeError: It is not callable.
+        """
+        self._hooks.add(function, ended=True)
+        return function
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters and gauges of this server, as README lists them; any thread may call it.
+
+        Those of the last run if it does not run; before the first it is empty.
+        """
+        session = self._session
+        if session is None:
+            return {}
+        clients = {
+            address: gauges_of(connection)
+            for address, connection in self.connections.copy().items()
+            if isinstance(connection, ServerConnection)
+        }
+        return {"server": session.stats(), "clients": clients, "errors": dict(session.errors.counts)}
+
     def _start(self, port: int, hostname: str, event_wire: Any) -> ServerSession:
         check_port(port)
         if not isinstance(hostname, str):
@@ -302,6 +359,18 @@ class Backend:
             with loop.shield() if loop is not None else nullcontext():
                 if await self.game_state_machine.stop():
                     game_loop.join(1.0)  # it has nothing left to do but to end
+
+    def stats(self) -> dict[str, Any]:
+        """Return `Server.stats` and what the game loop counts, as README lists it; any thread may call it."""
+        machine = self.game_state_machine
+        game_loop = {
+            "game_time": machine.game_time,
+            "overruns": machine.overruns,
+            "events_dropped": machine.events_dropped,
+            "events_waiting": len(machine._event_queue),
+            "errors": dict(machine._errors.counts),
+        }
+        return {**self.server.stats(), "game_loop": game_loop}
 
     @dual
     def shutdown(self) -> None:

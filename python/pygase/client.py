@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 from pygase import _core
 from pygase._dual import check_port, dual, run_in_thread
+from pygase._life import Hooks
 from pygase._polling import PolledSession
 from pygase._snapshots import Path, Snapshots, check_delay, keys_of
-from pygase.connection import ClientConnection, ClientSession, Connection
+from pygase.connection import ClientConnection, ClientSession, Connection, gauges_of
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState
 from pygase.options import ClientOptions, ClientSettings, Unpack, make_options
@@ -24,6 +25,7 @@ from pygase.utils import LockedResource, logger
 __all__ = ["Client"]
 
 T = TypeVar("T")
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 #: Seconds between two looks at the game state.
 POLL_INTERVAL = 0.005
@@ -54,6 +56,7 @@ class Client:
         self._options = make_options(ClientOptions, type(self).__name__, options, settings)
         self.connection: ClientConnection | None = None
         self._universal_event_handler = UniversalEventHandler()
+        self._hooks = Hooks()
 
     @property
     def options(self) -> ClientOptions:
@@ -313,6 +316,58 @@ class Client:
         """
         self._universal_event_handler.register_event_handler(event_type, event_handler_function)
 
+    def on_connect(self, function: FunctionT) -> FunctionT:
+        """Have a function called, where handlers run, each time the server is there.
+
+        Args:
+            function: A function or coroutine function without arguments. Can be decorated with this.
+
+        Returns:
+            The function.
+
+        Raises:
+            TypeError: It is not callable.
+        """
+        self._hooks.add(function, ended=False)
+        return function
+
+    def on_disconnect(self, function: FunctionT) -> FunctionT:
+        """Have a function called, where handlers run, each time the connection has ended.
+
+        After 'timeout' the client goes on trying, see the option `reconnect_for`.
+
+        Args:
+            function: A function or coroutine function of the reason, a str: 'timeout' or 'left'. Can be
+                decorated with this.
+
+        Returns:
+            The function.
+
+        Raises:
+            TypeError: It is not callable.
+
+        Example:
+            ```python
+            @client.on_disconnect
+            def lost(reason):
+                print("no server:", reason)
+            ```
+        """
+        self._hooks.add(function, ended=True)
+        return function
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters and gauges of this client, as README lists them; any thread may call it.
+
+        Before the first connection it is empty.
+        """
+        connection = self.connection
+        if not isinstance(connection, ClientConnection):
+            return {}
+        session = connection._session
+        errors = {} if session is None else dict(session.errors.counts)
+        return {"connection": gauges_of(connection), "errors": errors}
+
     def _snapshots(self) -> Snapshots:
         connection = self._connected()
         attributes: dict[str, Any] = vars(connection)
@@ -327,6 +382,7 @@ class Client:
             address = self.connection.remote_address
             raise RuntimeError(f"Client is already connected to {address}; call disconnect() first.")
         connection = ClientConnection((hostname, port), self._universal_event_handler)
+        connection._hooks = self._hooks
         session = connection._start(self._options._changed(), kind)
         self.connection = connection
         return session

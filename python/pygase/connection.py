@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import IntEnum
 from typing import Any
 
@@ -18,6 +19,7 @@ from pygase import _core
 from pygase._core import ClientPackage, Header, Package, ServerPackage
 from pygase._dual import dual
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
+from pygase._life import Hooks, Reason
 from pygase._pump import Pump
 from pygase._steps import Steps
 from pygase._store import StoreWatch
@@ -118,6 +120,7 @@ class ClientConnection(_core.ClientConnection, Connection):
     """
 
     _session: ClientSession | None = None
+    _hooks: Hooks | None = None
 
     @property
     def game_state_context(self) -> LockedResource[GameState]:
@@ -217,6 +220,11 @@ class ClientSession(Pump):
     def __init__(self, connection: ClientConnection, options: dict[str, Any] | None = None) -> None:
         super().__init__()
         self._connection = connection
+        self._is_leaving = False
+        options = dict(options or {})
+        self._reconnect_for: float | None = options.pop("reconnect_for", None)
+        self._missing_since: float | None = time.monotonic()
+        self._give_up_later()
         hostname, port = connection.remote_address
         logger.info("Trying to connect to server ...")
         self._udp = _core.UdpClient(connection, hostname, port, self.inbox, options)
@@ -229,6 +237,37 @@ class ClientSession(Pump):
             self.finish()
         else:
             self.take_common(self._connection, kind, payload)
+            if kind == _core.NOTICE_STATUS:
+                self._status_changed(int(payload))
+
+    def on_time(self) -> None:
+        """Give up if the server has been missing for too long."""
+        if self._missing_since is None or self._reconnect_for is None:
+            return
+        if time.monotonic() < self._missing_since + self._reconnect_for:
+            self._give_up_later()
+        elif not self._finished:
+            address, seconds = self._connection.remote_address, self._reconnect_for
+            logger.warning("Giving up the connection to %s: no answer for %s seconds.", address, seconds)
+            self.finish()
+
+    def _status_changed(self, status: int) -> None:
+        if status == ConnectionStatus.CONNECTED:
+            self._missing_since = None
+        elif status == ConnectionStatus.DISCONNECTED and not self._is_leaving:
+            self._missing_since = time.monotonic()
+            self._give_up_later()
+            logger.warning("Lost the server at %s, still trying.", self._connection.remote_address)
+        hooks = self._connection._hooks
+        if hooks is None or status == ConnectionStatus.CONNECTING:
+            return
+        reason = Reason.LEFT if self._is_leaving else Reason.TIMEOUT
+        lane = self.lane(self._connection)
+        hooks.tell(lane, self._connection, None if status == ConnectionStatus.CONNECTED else reason)
+
+    def _give_up_later(self) -> None:
+        if self._missing_since is not None and self._reconnect_for is not None:
+            self.call_at(self._missing_since + self._reconnect_for)
 
     def shutdown(self, shutdown_server: bool) -> None:
         """End the connection and wait until it has ended; may be called by any thread.
@@ -244,9 +283,11 @@ class ClientSession(Pump):
 
     def stop(self) -> None:
         """Close the socket."""
+        self._is_leaving = True
         self._udp.stop()
 
     def _say_goodbye(self) -> None:
+        self._is_leaving = True
         logger.info("Shutting down connection to %s.", self._connection.remote_address)
 
 
@@ -267,6 +308,8 @@ class ServerSession(Pump):
         self._event_wire = event_wire
         self._connection_class = connection_class
         self._connections: dict[int, ServerConnection] = {}
+        self._is_ending = False
+        self._last_stats: dict[str, int] = {}
         self._store = server.game_state_store
         self._watch = StoreWatch(self._store)
         logger.info("Trying to run server on %s ...", (hostname, port))
@@ -322,6 +365,14 @@ class ServerSession(Pump):
             if kind == _core.NOTICE_EVENT:
                 payload[2]["client_address"] = connection.remote_address
             self.take_common(connection, kind, payload)
+            if kind == _core.NOTICE_STATUS:
+                self._tell(connection, int(payload) == ConnectionStatus.CONNECTED)
+
+    def stats(self) -> dict[str, int]:
+        """Return the counters of the socket and of strangers, as they were last if the server has ended."""
+        if not self.done.is_set():
+            self._last_stats = self._udp.stats() or self._last_stats
+        return dict(self._last_stats)
 
     def _leave_behind(self) -> None:
         """Be over: this is the child of a fork, and what ran is the parent's."""
@@ -337,8 +388,10 @@ class ServerSession(Pump):
 
     def stop(self) -> None:
         """Close the socket."""
+        self._is_ending = True
         if self._server._port is not None:
             logger.info("Shutting down server on %s.", self._address)
+            self.stats()
         self._udp.stop()
         self._server._hostname = self._server._port = None
 
@@ -373,13 +426,31 @@ class ServerSession(Pump):
             self._server.host_client = address
         logger.info("Client connection from %s goes on from %s.", before, address)
 
+    def _tell(self, connection: ServerConnection, is_here: bool) -> None:
+        hooks: Hooks | None = getattr(self._server, "_hooks", None)
+        if hooks is not None:
+            reason = Reason.SHUTDOWN if self._is_ending else Reason.TIMEOUT
+            hooks.tell(self.lane(connection), connection, None if is_here else reason, connection)
+
     def _removed(self, tag: int, connection: ServerConnection) -> None:
         del self._connections[tag]
+        self._tell(connection, False)
         self.drop_lane(connection)
         address = connection.remote_address
         if self._server.connections.get(address) is connection:
             del self._server.connections[address]
         logger.info("Client connection from %s removed.", address)
+
+
+def gauges_of(connection: Connection) -> dict[str, Any]:
+    """Return the counters of a connection, its status, quality and round trip time in seconds.
+
+    Args:
+        connection: The connection.
+    """
+    status = ConnectionStatus(connection.status).name.lower()
+    gauges = {"status": status, "quality": connection.quality, "round_trip_time": connection.latency}
+    return {**gauges, **connection.stats()}
 
 
 def _with_user_counters(connection: Connection, stats: dict[str, Any]) -> dict[str, Any]:

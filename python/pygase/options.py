@@ -43,6 +43,11 @@ def _count(default: int, lowest: int, highest: int, unit: str = "") -> int:
     return value
 
 
+def _patience(lowest: float, highest: float) -> float | None:
+    value: float | None = field(default=None, metadata={"range": (lowest, highest), "unit": " seconds"})
+    return value
+
+
 def _share(lowest: int, highest: int) -> int | None:
     value: int | None = field(default=None, metadata={"range": (lowest, highest), "unit": " or None"})
     return value
@@ -99,6 +104,8 @@ class ClientOptions(ConnectionOptions):
             only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
+        reconnect_for: A server that does not answer for this long is given up and the connection ends; 0.1 to
+            86400. None means never: only `disconnect` ends it.
 
     Raises:
         TypeError: There is no such option, or the value has the wrong type.
@@ -111,6 +118,8 @@ class ClientOptions(ConnectionOptions):
         assert Client(options=ClientOptions(connection_timeout=2.0)).options == client.options
         ```
     """
+
+    reconnect_for: float | None = _patience(0.1, 86_400.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +179,8 @@ class ServerOptions(ConnectionOptions):
     host_shutdown: bool = True
 
 
-class ClientSettings(TypedDict, total=False):
-    """The keyword arguments of `Client`, see `ClientOptions`."""
+class ConnectionSettings(TypedDict, total=False):
+    """What `ClientSettings` and `ServerSettings` have in common."""
 
     connection_timeout: float
     package_timeout: float
@@ -186,7 +195,13 @@ class ClientSettings(TypedDict, total=False):
     ordered_events: bool
 
 
-class ServerSettings(ClientSettings, total=False):
+class ClientSettings(ConnectionSettings, total=False):
+    """The keyword arguments of `Client`, see `ClientOptions`."""
+
+    reconnect_for: float | None
+
+
+class ServerSettings(ConnectionSettings, total=False):
     """The keyword arguments of `Server` and `Backend`, see `ServerOptions`."""
 
     max_connections: int
@@ -238,7 +253,7 @@ def _check(owner: str, option: Field[Any], value: Any) -> None:
         return
     if option.default is None and value is None:
         return
-    whole = option.default is None or isinstance(option.default, int)
+    whole = option.metadata["unit"] != " seconds"
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         wanted = "an int" if whole else "a number of seconds"
         raise TypeError(f"option {option.name} of {owner} must be {wanted}, not {value!r}")

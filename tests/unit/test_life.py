@@ -1,0 +1,145 @@
+"""Who is told that connections begin and end, and what is counted meanwhile."""
+
+import pathlib
+import re
+import socket
+
+import pytest
+
+import pygase
+
+GENEROUS = 20.0
+README = pathlib.Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture
+def server():
+    server = pygase.Server(pygase.GameStateStore(pygase.GameState(level=1)), connection_timeout=0.5)
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def client():
+    client = pygase.Client(connection_timeout=0.5)
+    yield client
+    if client.connection is not None:
+        client.disconnect()
+
+
+def test_both_sides_are_told_once_of_each_change(server, client, wait_for):
+    told = []
+
+    @server.on_connect
+    async def joined(connection):
+        told.append(("joined", connection))
+
+    server.on_disconnect(lambda connection, reason: told.append((reason, connection)))
+    server.run_in_thread()
+    heard = []
+    client.on_connect(lambda: heard.append("there"))
+    client.on_disconnect(heard.append)
+    client.connect_in_thread(server.port)
+    wait_for(lambda: heard == ["there"] and told)
+    connection = next(iter(server.connections.values()))
+    assert told == [("joined", connection)]
+    client.disconnect()
+    wait_for(lambda: len(told) == 2)
+    assert heard == ["there", "left"]
+    assert told[1] == ("timeout", connection)
+    server.shutdown()
+    assert len(told) == 2, "it was gone already"
+
+
+def test_shutdown_is_a_reason_and_the_client_says_that_it_lost_its_server(server, client, wait_for, caplog):
+    reasons, heard = [], []
+    server.on_disconnect(lambda connection, reason: reasons.append(reason))
+    client.on_connect(lambda: heard.append("there"))
+    client.on_disconnect(heard.append)
+    server.run_in_thread()
+    port = server.port
+    client.connect_in_thread(port)
+    wait_for(lambda: heard == ["there"])
+    server.shutdown()
+    wait_for(lambda: reasons == ["shutdown"])
+    wait_for(lambda: heard == ["there", "timeout"])
+    assert "Lost the server" in caplog.text
+    server.run_in_thread(port)
+    wait_for(lambda: heard == ["there", "timeout", "there"], timeout=GENEROUS)
+
+
+def test_in_poll(server, client, wait_for):
+    heard = []
+    client.on_connect(lambda: heard.append("there"))
+    client.on_disconnect(heard.append)
+    server.run_in_thread()
+    client.start(server.port)
+    wait_for(lambda: client.stats()["connection"]["status"] == "connected")
+    assert heard == []
+    wait_for(lambda: client.poll() and heard == ["there"])
+    client.disconnect()
+    client.poll()
+    assert heard == ["there", "left"]
+
+
+@pytest.mark.parametrize("polled", [False, True])
+def test_a_server_that_does_not_answer_is_given_up(polled, wait_for, caplog):
+    client = pygase.Client(reconnect_for=0.3)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        if polled:
+            client.start(port)
+            wait_for(lambda: client.poll() or client.connection._is_closed)
+        else:
+            client.connect(port)  # returns by itself
+    assert "Giving up" in caplog.text
+    with pytest.raises(RuntimeError, match="not connected"):
+        client.dispatch_event("TOO_LATE")
+
+
+def test_what_raises_is_logged_and_the_rest_goes_on(server, client, wait_for, caplog):
+    told = []
+
+    @server.on_connect
+    def broken(connection):
+        raise ZeroDivisionError
+
+    server.on_connect(told.append)
+    server.run_in_thread()
+    client.connect_in_thread(server.port)
+    wait_for(lambda: told)
+    assert "exception in the on_connect function" in caplog.text
+    assert server.stats()["errors"]["user_error"] == 1
+
+
+@pytest.mark.parametrize("name", ["on_connect", "on_disconnect"])
+def test_only_functions_are_taken(server, client, name):
+    for owner in (server, client):
+        with pytest.raises(TypeError, match=name):
+            getattr(owner, name)(1)
+
+
+def listed(name):
+    """The keys that README has of a dict."""
+    row = re.search(rf"^\| `{name}` \| (`.*) \|$", README.read_text(), re.MULTILINE)
+    return set(re.findall(r"`(\w+)`", row[1]))
+
+
+def test_readme_lists_every_key(client, wait_for):
+    backend = pygase.Backend(pygase.GameState(level=1), lambda game_state, dt: {}, {})
+    assert pygase.Client().stats() == {}
+    assert backend.server.stats() == {}
+    backend.server.run_in_thread()
+    client.connect_in_thread(backend.server.port)
+    wait_for(lambda: backend.server.connections)
+    stats = backend.stats()
+    backend.server.shutdown()
+    for dicts in (stats, backend.stats()):
+        assert set(dicts) == {"server", "clients", "errors", "game_loop"}
+        for name in ("server", "errors", "game_loop"):
+            assert set(dicts[name]) - {"errors"} == listed(name) - {"errors"}, name
+    connections = [*stats["clients"].values(), client.stats()["connection"]]
+    assert len(connections) == 2
+    for connection in connections:
+        assert set(connection) == listed("connection")
