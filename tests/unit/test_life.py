@@ -14,7 +14,9 @@ README = pathlib.Path(__file__).parents[2] / "README.md"
 
 @pytest.fixture
 def server():
-    server = pygase.Server(pygase.GameStateStore(pygase.GameState(level=1)), connection_timeout=0.5)
+    server = pygase.Server(
+        pygase.GameStateStore(pygase.GameState(level=1)), connection_timeout=0.5, idle_removal=1.0
+    )
     yield server
     server.shutdown()
 
@@ -47,6 +49,7 @@ def test_both_sides_are_told_once_of_each_change(server, client, wait_for):
     wait_for(lambda: len(told) == 2)
     assert heard == ["there", "left"]
     assert told[1] == ("timeout", connection)
+    wait_for(lambda: not server.connections)
     server.shutdown()
     assert len(told) == 2, "it was gone already"
 
