@@ -37,7 +37,7 @@ help: ## list the targets
 demo: core-fast ## build, and watch four bots play chase over the wire (SECONDS=15)
 	@$(BIN)/python examples/chase/demo.py --seconds $(or $(SECONDS),15)
 
-STAGES := rustfmt clippy ruff mypy pyright shim stubtest rust-test rust-portable rust-session fuzz-test \
+STAGES := rustfmt clippy ruff mypy pyright shim stubtest rust-test rust-portable rust-session instructions fuzz-test \
 	py-unit py-compat py-compat-original interop py-portable
 
 .PHONY: test
@@ -108,8 +108,9 @@ fuzz-seed: ## one seeded input again (BODY=session SEED=1)
 	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin seed $(BODY) $(SEED)
 
 .PHONY: bench
-bench: environments core-fast ## what replication costs, beside the released PyGaSe
+bench: environments core-fast ## what package pairs and replication cost, the latter beside the released PyGaSe
 	$(CARGO) bench --locked --no-default-features --bench state
+	$(CARGO) bench --locked --no-default-features --bench endpoint
 	$(BIN)/python benches/replication.py
 	$(BIN)/python benches/ticks.py
 
@@ -173,6 +174,10 @@ rust-portable: ## the Rust tests with portable I/O
 .PHONY: rust-session
 rust-session: ## a server and a client in Rust alone
 	$(CARGO) run --locked --quiet --no-default-features --example rust_session
+
+.PHONY: instructions
+instructions: .venv/.build-tools ## the instructions a package pair costs, against those recorded (needs valgrind)
+	$(BIN)/python scripts/instructions.py
 
 .PHONY: fuzz-test
 fuzz-test: ## fuzz bodies on their corpus, and on a million inputs a decoder and 20,000 scripts a machine
