@@ -9,6 +9,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     net::SocketAddr,
+    ops::AddAssign,
     time::Duration,
 };
 
@@ -53,6 +54,17 @@ pub struct Fates {
     pub corrupted: u64,
     /// Found no room on a line of limited rate; not counted as lost.
     pub crowded_out: u64,
+}
+
+impl AddAssign for Fates {
+    fn add_assign(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.held_back += other.held_back;
+        self.corrupted += other.corrupted;
+        self.crowded_out += other.crowded_out;
+    }
 }
 
 /// One direction of one line.
@@ -217,14 +229,11 @@ impl Network {
 
     /// What became of everything that was sent so far.
     pub fn fates(&self) -> Fates {
-        self.links.values().fold(Fates::default(), |sum, Link { fates, .. }| Fates {
-            sent: sum.sent + fates.sent,
-            lost: sum.lost + fates.lost,
-            duplicated: sum.duplicated + fates.duplicated,
-            held_back: sum.held_back + fates.held_back,
-            corrupted: sum.corrupted + fates.corrupted,
-            crowded_out: sum.crowded_out + fates.crowded_out,
-        })
+        let mut sum = Fates::default();
+        for link in self.links.values() {
+            sum += link.fates;
+        }
+        sum
     }
 }
 

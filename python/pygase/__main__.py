@@ -1,4 +1,4 @@
-"""The command `python -m pygase`: tools for whoever runs a game."""
+"""Tools for whoever makes or runs a network game."""
 
 from __future__ import annotations
 
@@ -7,24 +7,44 @@ import sys
 from collections.abc import Sequence
 
 from pygase import _load
+from pygase.tools import _cli, simulate
 
 __all__ = ["main"]
 
+EXAMPLES = """\
+examples:
+  pygase simulate localhost:9000 localhost:8080 --preset wifi-cafe
+  pygase load localhost:8080 --clients 500
+
+Each command explains itself: pygase simulate --help. Exit status: 0 if all went
+well, 2 for wrong arguments or what could not be started, others as the command
+says.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line `pygase`, which is also `python -m pygase`.
 
     Args:
-        arguments: What stands behind `python -m pygase`; by default what the process was started with.
+        arguments: What stands behind `pygase`; by default what the process was started with.
 
     Returns:
         The exit status: 0 if all went well.
     """
-    parser = argparse.ArgumentParser(prog="python -m pygase", description=__doc__)
+    parser = _cli.Parser(
+        prog="pygase",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _load.add_command(commands)
+    for tool in (simulate, _load):
+        tool.add_command(commands)
     options = parser.parse_args(arguments)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except KeyboardInterrupt:
+        return 130
     return status
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "Load",
     "Package",
     "PeerHandle",
+    "Relay",
     "ServerConnection",
     "ServerPackage",
     "Store",
@@ -261,3 +262,25 @@ class Load:
     def over(self) -> bool: ...
     def stop(self) -> None: ...
     def report(self) -> dict[str, Any]: ...
+
+@final
+class Relay:
+    def __new__(
+        cls,
+        listen: tuple[str, int],
+        upstream: tuple[str, int],
+        *,
+        latency: float = 0.0,
+        jitter: float = 0.0,
+        loss: float = 0.0,
+        duplicate: float = 0.0,
+        reorder: float = 0.0,
+        rate: int = 0,
+        seed: int = 0,
+    ) -> Relay: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def over(self) -> bool: ...
+    def stop(self) -> None: ...
+    def report(self) -> dict[str, int]: ...

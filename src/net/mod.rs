@@ -14,6 +14,7 @@
 //! | [`inbox`] | what happened, on its way to the thread that runs handlers |
 //! | [`load`] | many clients at once, to see what a server holds |
 //! | [`log`] | what goes into the log of whoever runs handlers |
+//! | [`relay`] | a bad line between clients and a server |
 //! | [`server`] | the thread of a server |
 //! | [`timer`] | the game loop's ticks |
 //! | [`udp`] | sockets, in batches where the platform has them |
@@ -28,6 +29,7 @@ mod faults;
 pub mod inbox;
 pub mod load;
 pub mod log;
+pub mod relay;
 pub mod server;
 pub mod timer;
 pub mod udp;
@@ -37,6 +39,7 @@ pub use client::UdpClient;
 pub use error::NetError;
 pub use inbox::{ClientNotice, Inbox, Notice};
 pub use load::{Load, LoadOptions, LoadReport};
+pub use relay::{Relay, RelayReport};
 pub use server::{ServerStats, UdpServer};
 pub use timer::{Tick, TickTimer};
 pub use udp::SocketStats;

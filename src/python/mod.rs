@@ -11,6 +11,7 @@ mod inbox;
 mod load;
 mod options;
 pub(crate) mod package;
+mod relay;
 mod server;
 pub(crate) mod shim;
 pub(crate) mod sqn;
@@ -38,6 +39,8 @@ mod core_module {
     use super::load::PyLoad;
     #[pymodule_export]
     use super::package::{ClientPackage, Header, Package, ServerPackage};
+    #[pymodule_export]
+    use super::relay::PyRelay;
     #[pymodule_export]
     use super::server::{PyPeerHandle, PyUdpServer, network_addresses};
     #[pymodule_export]

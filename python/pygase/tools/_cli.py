@@ -1,0 +1,61 @@
+"""What the tools share on the command line: taking addresses, failing, showing what goes on."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from typing import NoReturn
+
+__all__ = ["Parser", "address", "complain", "progress"]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that answers wrong arguments with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, what may have been meant, and where to read on; exit with status 2."""
+        wrong = re.match(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            known = wrong[2].replace("'", "").split(", ")
+            near = difflib.get_close_matches(wrong[1], known, 1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            message = f"there is no command {wrong[1]!r}: {meant}"
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help explains)\n")
+
+
+def address(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`.
+
+    Args:
+        text: The argument. Without a host it is this machine.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as localhost:8080")
+    return host.strip("[]") or "localhost", int(port)
+
+
+def complain(tool: str, problem: object) -> None:
+    """Print one line about what went wrong.
+
+    Args:
+        tool: Name of the command.
+        problem: An exception or a text.
+    """
+    text = problem.args[-1] if isinstance(problem, OSError | ValueError) and problem.args else problem
+    print(f"pygase {tool}: {text}", file=sys.stderr)
+
+
+def progress(line: str) -> None:
+    """Show what goes on, in place of what was shown before; nothing where nobody watches.
+
+    Args:
+        line: At most 79 characters.
+    """
+    if sys.stderr.isatty():
+        print(f"\r{line[:79]}\x1b[K", end="", file=sys.stderr, flush=True)
