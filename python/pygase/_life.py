@@ -1,6 +1,7 @@
 """The life of a connection: who is told that it began or ended, and why.
 
 # Contents
+- `Bans`: hosts and addresses that a server takes nothing from
 - `Reason`: why a connection ended
 - `Hooks`: functions that are told
 """
@@ -8,11 +9,12 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-__all__ = ["Hooks", "Reason"]
+__all__ = ["Bans", "Hooks", "Reason"]
 
 
 class Reason(str, Enum):
@@ -24,8 +26,44 @@ class Reason(str, Enum):
     LEFT = "left"
     #: This server was shut down.
     SHUTDOWN = "shutdown"
+    #: This server has removed the client; it may come back after a while.
+    KICKED = "kicked"
+    #: This server takes nothing from that address or host any more.
+    BANNED = "banned"
 
     __str__ = str.__str__
+
+
+class Bans(set[tuple[str, "int | None"]]):
+    """Hosts (with the port None) and addresses that a server takes nothing from."""
+
+    @staticmethod
+    def parse(address: Any) -> tuple[str, int | None]:
+        """Return the host in its usual form and the port, or None for a host alone.
+
+        Args:
+            address: An IP address as str, or a pair of that and a port.
+
+        Raises:
+            TypeError: It is neither.
+            ValueError: It is no IP address, or the port out of range.
+        """
+        host, port = (address, None) if isinstance(address, str) else (address[0], int(address[1]))
+        if not isinstance(host, str):
+            raise TypeError(f"an address is a host or a pair of host and port, not {address!r}")
+        if port is not None and not 0 < port < 65_536:
+            raise ValueError(f"port must be from 1 to 65535, not {port}")
+        ip = ipaddress.ip_address(host)
+        return str(getattr(ip, "ipv4_mapped", None) or ip), port
+
+    def cover(self, address: Any) -> bool:
+        """Return whether an address or its host is banned.
+
+        Args:
+            address: Host and port of a client.
+        """
+        host, port = self.parse(address)
+        return bool(self) and ((host, None) in self or (host, port) in self)
 
 
 class Hooks:
@@ -50,7 +88,7 @@ class Hooks:
             raise TypeError(f"{name} takes a function, not {type(function).__name__}")
         (self._ended if ended else self._began).append(function)
 
-    def tell(self, lane: Any, connection: Any, reason: Reason | None, *args: Any) -> None:
+    def tell(self, lane: Any, connection: Any, reason: str | None, *args: Any) -> None:
         """Have the functions called, if this is news: a beginning after an end, or an end after a beginning.
 
         Args:

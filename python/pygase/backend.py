@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pygase import _core
 from pygase._dual import check_port, dual, run_in_thread
-from pygase._life import Hooks
+from pygase._life import Bans, Hooks, Reason
 from pygase._loops import running
 from pygase._machine import GameStateMachine
 from pygase._store import GameStateStore
@@ -70,6 +70,7 @@ class Server:
         self._port: int | None = None
         self._session: ServerSession | None = None
         self._hooks = Hooks()
+        self._bans = Bans()
 
     @property
     def options(self) -> ServerOptions:
@@ -236,7 +237,8 @@ class Server:
 
         Args:
             function: A function or coroutine function of the `ServerConnection` and the reason, a str:
-                'timeout', after which the client may come back, or 'shutdown'. Can be decorated with this.
+                'timeout', after which the client may come back, 'shutdown', 'banned', 'kicked' or what
+                `kick` was given. Can be decorated with this.
 
         Returns:
             The function.
@@ -246,6 +248,64 @@ class Server:
         """
         self._hooks.add(function, ended=True)
         return function
+
+    def kick(self, address: tuple[str, int], reason: str = Reason.KICKED) -> None:
+        """Forget a client, and take nothing in from its address for 10 seconds.
+
+        To the client the server falls silent: one of PyGaSe 0.3.1 is disconnected for good after 5 seconds,
+        one of pygase-rs comes back from another port, as a new client. Events on their way to it time out.
+
+        Args:
+            address: The address of the client.
+            reason: What `on_disconnect` is told.
+
+        Raises:
+            KeyError: There is no client with that address.
+            RuntimeError: The server does not run.
+            OverflowError: More than 65536 addresses are banned.
+        """
+        if self._session is None or self._session.done.is_set():
+            raise RuntimeError("Server is not running.")
+        self._session.kick(address, reason)
+
+    def ban(self, address: str | tuple[str, int]) -> None:
+        """Take nothing in from a host or an address until `unban`, and forget the clients from there.
+
+        It holds over all runs. What comes from there is counted and dropped before it is looked at.
+
+        Args:
+            address: An IP address, for all of its ports, or a pair of IP address and port.
+
+        Raises:
+            TypeError: It is neither.
+            ValueError: It is no IP address, or the port is out of range.
+            OverflowError: More than 65536 hosts or addresses are banned.
+        """
+        ban = Bans.parse(address)
+        is_new = ban not in self._bans
+        self._bans.add(ban)  # before its clients are gone, so that the reason is known
+        try:
+            if self._session is not None:
+                self._session.ban(*ban)
+        except OverflowError:
+            if is_new:
+                self._bans.discard(ban)
+            raise
+
+    def unban(self, address: str | tuple[str, int]) -> None:
+        """Lift a ban; harmless if there is none.
+
+        Args:
+            address: What was given to `ban`.
+
+        Raises:
+            TypeError: It is no address.
+            ValueError: It is no IP address, or the port is out of range.
+        """
+        ban = Bans.parse(address)
+        self._bans.discard(ban)
+        if self._session is not None:
+            self._session.unban(*ban)
 
     def stats(self) -> dict[str, Any]:
         """Return the counters and gauges of this server, as README lists them; any thread may call it.

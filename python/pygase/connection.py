@@ -19,7 +19,7 @@ from pygase import _core
 from pygase._core import ClientPackage, Header, Package, ServerPackage
 from pygase._dual import dual
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
-from pygase._life import Hooks, Reason
+from pygase._life import Bans, Hooks, Reason
 from pygase._pump import Pump
 from pygase._steps import Steps
 from pygase._store import StoreWatch
@@ -48,6 +48,8 @@ __all__ = [
 PROTOCOL_ID: bytes = b"\xff\xd0\xfa\xb9"
 #: Seconds to wait for the thread that runs a client or server when it is shut down.
 SHUTDOWN_TIMEOUT = 5.0
+#: Seconds for which nothing is taken from a client that was kicked: one of PyGaSe 0.3.1 gives up after five.
+KICK_TIME = 10.0
 
 
 class ConnectionStatus(NamedEnum, IntEnum):
@@ -309,12 +311,16 @@ class ServerSession(Pump):
         self._connection_class = connection_class
         self._connections: dict[int, ServerConnection] = {}
         self._is_ending = False
+        self._kicked: dict[int, str] = {}
         self._last_stats: dict[str, int] = {}
         self._store = server.game_state_store
         self._watch = StoreWatch(self._store)
         logger.info("Trying to run server on %s ...", (hostname, port))
         resume = [known for known in server.connections.values() if isinstance(known, _core.ServerConnection)]
         self._udp = _core.UdpServer(hostname, port, self._watch.mirror, self.inbox, resume, options)
+        bans: Bans = getattr(server, "_bans", Bans())
+        for host, banned_port in tuple(bans):
+            self._udp.ban(host, banned_port)
         self._server._hostname, self._server._port = self._udp.local_address[:2]
         self._server.host_client = None
         self._address = self._udp.local_address
@@ -366,7 +372,38 @@ class ServerSession(Pump):
                 payload[2]["client_address"] = connection.remote_address
             self.take_common(connection, kind, payload)
             if kind == _core.NOTICE_STATUS:
-                self._tell(connection, int(payload) == ConnectionStatus.CONNECTED)
+                self._tell(tag, connection, int(payload) == ConnectionStatus.CONNECTED)
+
+    def ban(self, host: str, port: int | None) -> None:
+        """Take nothing in from a host or address, and forget the connections from there.
+
+        Args:
+            host: An IP address.
+            port: The port, or None for all of them.
+        """
+        self._udp.ban(host, port)
+
+    def unban(self, host: str, port: int | None) -> None:
+        """Lift such a ban.
+
+        Args:
+            host: An IP address.
+            port: The port, or None.
+        """
+        self._udp.unban(host, port)
+
+    def kick(self, address: tuple[str, int], reason: str) -> None:
+        """Forget a connection, and take nothing in from its address for a while.
+
+        Args:
+            address: Host and port of the client.
+            reason: What `on_disconnect` is told.
+        """
+        connection = self._server.connections[address]
+        for tag, known in self._connections.copy().items():
+            if known is connection:
+                self._kicked[tag] = reason
+        self._udp.ban(*Bans.parse(address), KICK_TIME)
 
     def stats(self) -> dict[str, int]:
         """Return the counters of the socket and of strangers, as they were last if the server has ended."""
@@ -426,15 +463,20 @@ class ServerSession(Pump):
             self._server.host_client = address
         logger.info("Client connection from %s goes on from %s.", before, address)
 
-    def _tell(self, connection: ServerConnection, is_here: bool) -> None:
+    def _tell(self, tag: int, connection: ServerConnection, is_here: bool) -> None:
         hooks: Hooks | None = getattr(self._server, "_hooks", None)
         if hooks is not None:
-            reason = Reason.SHUTDOWN if self._is_ending else Reason.TIMEOUT
+            reason: str = self._kicked.get(tag, Reason.TIMEOUT)
+            if self._is_ending:
+                reason = Reason.SHUTDOWN
+            elif self._server._bans.cover(connection.remote_address):
+                reason = Reason.BANNED
             hooks.tell(self.lane(connection), connection, None if is_here else reason, connection)
 
     def _removed(self, tag: int, connection: ServerConnection) -> None:
         del self._connections[tag]
-        self._tell(connection, False)
+        self._tell(tag, connection, False)
+        self._kicked.pop(tag, None)
         self.drop_lane(connection)
         address = connection.remote_address
         if self._server.connections.get(address) is connection:

@@ -30,6 +30,8 @@ pub struct Counters {
     pub over_rate: u64,
     /// Packages from proven addresses that cannot belong to their session.
     pub implausible: u64,
+    /// Datagrams from addresses that are banned or were kicked lately.
+    pub banned: u64,
     /// Addresses that have proven themselves.
     pub proven: u64,
     /// Sessions that a client of ours took to another address.
@@ -57,6 +59,7 @@ impl Counters {
             ("over_source", self.over_source),
             ("over_rate", self.over_rate),
             ("implausible", self.implausible),
+            ("banned", self.banned),
             ("proven", self.proven),
             ("moved", self.moved),
             ("wrong_tokens", self.wrong_tokens),

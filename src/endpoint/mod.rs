@@ -6,6 +6,7 @@
 //! nothing, `poll_event`, and sleeps until `poll_timeout`.
 
 mod admission;
+mod bans;
 mod bucket;
 mod client;
 mod config;

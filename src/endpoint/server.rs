@@ -2,11 +2,12 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use super::bans::Bans;
 use super::{
     Counters, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConfig, ServerConnection,
     admission::{Admission, Proven},
@@ -81,6 +82,7 @@ pub struct ServerEndpoint {
     sources: Sources,
     /// Sessions of clients of ours that were forgotten, the latest last.
     lapsed: VecDeque<Lapsed>,
+    bans: Bans,
     /// Peers of an earlier run, taken up again when their address proves itself again.
     remembered: HashMap<SocketAddr, Arc<Peer>>,
     host: Option<u64>,
@@ -106,6 +108,7 @@ impl ServerEndpoint {
             tokens: HashMap::new(),
             sources: Sources::default(),
             lapsed: VecDeque::new(),
+            bans: Bans::default(),
             remembered: HashMap::new(),
             host: None,
             wheel: Wheel::new(),
@@ -128,6 +131,10 @@ impl ServerEndpoint {
     /// Takes in a datagram.
     pub fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &[u8]) {
         self.counters.datagrams += 1;
+        if self.bans.cover(now, from) {
+            self.counters.banned += 1;
+            return;
+        }
         let known = self.by_address.get(&from).copied();
         if datagram == SHUTDOWN || datagram == SHUT_ME_DOWN {
             self.handle_shutdown(now, known, datagram);
@@ -147,6 +154,27 @@ impl ServerEndpoint {
             Some(key) => self.handle_package(now, key, datagram.len(), &package),
             None => self.handle_stranger(now, from, datagram.len(), &package),
         }
+    }
+
+    /// Takes nothing in from a host, or with a port from that address only, for ever or for `time`; connections
+    /// from there are forgotten at once. Says whether there was room for one more ban.
+    pub fn ban(&mut self, now: Duration, host: IpAddr, port: Option<u16>, time: Option<Duration>) -> bool {
+        if !self.bans.add(now, host, port, time.map(|time| now.saturating_add(time))) {
+            return false;
+        }
+        let keys: Vec<_> = self.by_address.iter().filter(|(from, _)| self.bans.cover(now, **from)).collect();
+        let keys: Vec<_> = keys.into_iter().map(|(_, key)| *key).collect();
+        for key in keys {
+            if let Some(peer) = self.entry(Some(key)).map(|entry| Arc::clone(&entry.peer)) {
+                self.remove(key, &peer);
+            }
+        }
+        true
+    }
+
+    /// Lifts such a ban; says whether there was one.
+    pub fn unban(&mut self, host: IpAddr, port: Option<u16>) -> bool {
+        self.bans.lift(host, port)
     }
 
     /// Lets time pass: whose turn is it?

@@ -4,7 +4,7 @@
 //! in batches and puts what happened into the [`Inbox`]. Holds no lock over a call to the system; nothing but
 //! [`UdpServer::stop`] ends the loop.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as sync_mpsc};
 use std::thread::{self, JoinHandle};
@@ -138,6 +138,22 @@ impl UdpServer {
     /// Does `command` with the endpoint in the server's thread, before its next turn; false if it has stopped.
     pub fn call(&self, command: impl FnOnce(&mut ServerEndpoint, Duration) + Send + 'static) -> bool {
         self.shard.call(command)
+    }
+
+    /// [`ServerEndpoint::ban`] in the server's thread; whether there was room, None if it has stopped.
+    pub fn ban(&self, host: IpAddr, port: Option<u16>, time: Option<Duration>) -> Option<bool> {
+        let (answer, answered) = sync_mpsc::sync_channel(1);
+        self.shard.call(move |endpoint, now| {
+            let _ = answer.send(endpoint.ban(now, host, port, time));
+        });
+        answered.recv_timeout(Duration::from_secs(1)).ok()
+    }
+
+    /// [`ServerEndpoint::unban`] in the server's thread, before its next turn.
+    pub fn unban(&self, host: IpAddr, port: Option<u16>) {
+        self.shard.call(move |endpoint, _| {
+            endpoint.unban(host, port);
+        });
     }
 
     /// What it went through, also after it has stopped.

@@ -1,8 +1,16 @@
 //! The server's threads and sockets, as Python starts and stops them.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use pyo3::{prelude::*, types::PyDict};
+use pyo3::{
+    exceptions::{PyOverflowError, PyValueError},
+    prelude::*,
+    types::PyDict,
+};
 
 use super::{
     connection::{PyServerConnection, lock, peers},
@@ -84,6 +92,28 @@ impl PyUdpServer {
         });
     }
 
+    /// Takes nothing in from a host, or from one port of it, for ever or for `seconds`. ValueError if `host` is no IP
+    /// address, OverflowError if there are too many bans.
+    #[pyo3(signature = (host, port=None, seconds=None))]
+    fn ban(&self, py: Python<'_>, host: &str, port: Option<u16>, seconds: Option<f64>) -> PyResult<()> {
+        let (host, time) = (ip(host)?, seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()));
+        let Some(server) = lock(&self.server).clone() else { return Ok(()) };
+        if py.detach(|| server.ban(host, port, time)) == Some(false) {
+            return Err(PyOverflowError::new_err("too many bans: at most 65536 hosts and as many addresses"));
+        }
+        Ok(())
+    }
+
+    /// Lifts such a ban.
+    #[pyo3(signature = (host, port=None))]
+    fn unban(&self, host: &str, port: Option<u16>) -> PyResult<()> {
+        let host = ip(host)?;
+        if let Some(server) = lock(&self.server).clone() {
+            server.unban(host, port);
+        }
+        Ok(())
+    }
+
     /// Counters of the server: what strangers sent, what was dropped and why.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
@@ -94,6 +124,10 @@ impl PyUdpServer {
         }
         Ok(dict)
     }
+}
+
+fn ip(host: &str) -> PyResult<IpAddr> {
+    host.parse().map_err(|_| PyValueError::new_err(format!("host must be an IP address, not {host:?}")))
 }
 
 /// Addresses of this machine under which others in its networks can reach it.

@@ -123,6 +123,48 @@ def test_only_functions_are_taken(server, client, name):
             getattr(owner, name)(1)
 
 
+def test_a_client_that_is_kicked_comes_back_as_another(server, client, wait_for):
+    reasons = []
+    server.on_disconnect(lambda connection, reason: reasons.append(reason))
+    server.run_in_thread()
+    client.connect_in_thread(server.port)
+    wait_for(lambda: server.connections)
+    [(address, connection)] = server.connections.items()
+    server.kick(address, "cheated")
+    wait_for(lambda: reasons == ["cheated"] and address not in server.connections)
+    wait_for(lambda: server.stats()["server"]["banned"])
+    wait_for(lambda: server.connections, timeout=GENEROUS)
+    [(again, other)] = server.connections.items()
+    assert again != address
+    assert other is not connection
+    with pytest.raises(KeyError):
+        server.kick(address)
+
+
+def test_a_banned_host_stays_out_over_all_runs_until_it_is_unbanned(server, client, wait_for):
+    reasons = []
+    server.on_disconnect(lambda connection, reason: reasons.append(reason))
+    server.run_in_thread()
+    port = server.port
+    client.connect_in_thread(port)
+    wait_for(lambda: server.connections)
+    server.ban("127.0.0.1")
+    wait_for(lambda: reasons == ["banned"] and not server.connections)
+    server.shutdown()
+    server.run_in_thread(port)
+    wait_for(lambda: server.stats()["server"]["banned"] > 2)
+    assert not server.connections
+    assert server.stats()["server"]["answers"] == 0
+    server.unban("127.0.0.1")
+    wait_for(lambda: server.connections, timeout=GENEROUS)
+
+
+@pytest.mark.parametrize("address", ["nowhere", ("127.0.0.1", 0), ("127.0.0.1", 65_536)])
+def test_only_addresses_can_be_banned(server, address):
+    with pytest.raises(ValueError):
+        server.ban(address)
+
+
 def listed(name):
     """The keys that README has of a dict."""
     row = re.search(rf"^\| `{name}` \| (`.*) \|$", README.read_text(), re.MULTILINE)
