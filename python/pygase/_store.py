@@ -49,8 +49,10 @@ class GameStateStore:
         self._mirror = _core.Store(initial_game_state.time_order, attributes_of(initial_game_state))
 
     def _leave_behind(self) -> None:
-        """Take another lock: in the child of a fork a thread of the parent may hold this one for ever."""
+        """Take another lock and mirror: in a forked child a thread of the parent may hold these for ever."""
         self._lock = threading.RLock()
+        # Filled when the first client joins, as with everything that changed without an update.
+        self._mirror = _core.Store(self._game_state.time_order, {})
 
     def get_game_state(self) -> GameState:
         """Return the game state; it is the same object all the time."""

@@ -22,7 +22,7 @@ from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
 from pygase._life import Bans, Hooks, Reason
 from pygase._pump import Pump
 from pygase._steps import Steps
-from pygase._store import StoreWatch
+from pygase._store import GameStateStore, StoreWatch
 from pygase.event import Event as Event  # games may take it from here, too
 from pygase.gamestate import GameState, GameStateUpdate
 from pygase.utils import Comparable as Comparable
@@ -415,6 +415,8 @@ class ServerSession(Pump):
         """Be over: this is the child of a fork, and what ran is the parent's."""
         super()._leave_behind()
         self._server._hostname = self._server._port = None
+        if isinstance(self._store, GameStateStore):
+            self._store._leave_behind()
 
     def shutdown(self) -> None:
         """End the server and wait until it has ended; may be called by any thread."""
