@@ -461,6 +461,11 @@ def _leave_all_behind() -> None:
 
 
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_core.fork_is_near,
+        after_in_parent=_core.fork_is_over,
+        after_in_child=_core.fork_is_over,
+    )
     os.register_at_fork(after_in_child=_leave_all_behind)
 
 

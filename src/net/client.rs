@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use super::clock;
 use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, wait};
 use super::error::NetError;
+use super::fork;
 use super::inbox::{ClientNotice, Inbox, Notice};
 use super::log::{Log, Troubles};
 use super::udp::{self, Counters, Outbox, Received, SocketStats, UdpSocket, add};
@@ -245,18 +246,14 @@ impl Task {
     async fn run(mut self) {
         let mut alarm = Alarm::new();
         loop {
-            let is_busy = self.receive() | self.send();
-            self.tell();
-            if lock(&self.connection).is_closed() {
-                return;
-            }
-            let Self { socket, commands, failures, connection, .. } = &mut self;
-            let deadline = failures.catch(|| lock(connection).poll_timeout()).flatten();
+            let Some((is_busy, deadline)) = self.turn() else { return };
+            let Self { socket, commands, failures, .. } = &mut self;
             match wait(commands, socket, failures, &mut alarm, deadline, is_busy).await {
                 Wake::Turn => {}
                 Wake::Command(Command::Disconnect { shut_down_server }) => self.disconnect(shut_down_server),
                 Wake::Stop => {
                     self.disconnect(false);
+                    let _step = fork::step();
                     self.tell();
                     return;
                 }
@@ -264,7 +261,21 @@ impl Task {
         }
     }
 
+    /// Receives, steps, sends, tells: whether there is more to do at once, and when there is otherwise. None when it
+    /// is over.
+    fn turn(&mut self) -> Option<(bool, Option<Duration>)> {
+        let _step = fork::step();
+        let is_busy = self.receive() | self.send();
+        self.tell();
+        let Self { failures, connection, .. } = self;
+        if lock(connection).is_closed() {
+            return None;
+        }
+        Some((is_busy, failures.catch(|| lock(connection).poll_timeout()).flatten()))
+    }
+
     fn disconnect(&mut self, shut_down_server: bool) {
+        let _step = fork::step();
         let connection = &self.connection;
         self.failures.catch(|| lock(connection).disconnect(clock::now(), shut_down_server));
     }

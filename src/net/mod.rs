@@ -11,6 +11,7 @@
 //! | [`clock`] | the time |
 //! | `driver` | what the loops of servers and clients share |
 //! | [`error`] | what can go wrong at the caller |
+//! | [`fork`] | the moment of a fork, for which the threads stand still |
 //! | [`inbox`] | what happened, on its way to the thread that runs handlers |
 //! | [`load`] | many clients at once, to see what a server holds |
 //! | [`log`] | what goes into the log of whoever runs handlers |
@@ -26,6 +27,7 @@ mod driver;
 pub mod error;
 #[cfg(test)]
 mod faults;
+pub mod fork;
 pub mod inbox;
 pub mod load;
 pub mod log;

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use super::clock;
 use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, message, wait};
 use super::error::NetError;
+use super::fork;
 use super::inbox::{Inbox, Notice};
 use super::log::{Log, Troubles};
 use super::udp::{self, BATCH, Counters, Outbox, Received, SocketStats, UdpSocket};
@@ -310,11 +311,13 @@ impl<E: Endpoint> Driver<E> {
             match wait(commands, socket, failures, alarm, deadline, is_busy).await {
                 Wake::Turn => {}
                 Wake::Command(command) => {
+                    let _step = fork::step();
                     failures.catch(|| command(endpoint, clock::now()));
                 }
                 Wake::Stop => break,
             }
         }
+        let _step = fork::step();
         // What the last commands wanted said goes out before the end.
         self.send();
         let endpoint = &mut self.endpoint;
@@ -325,6 +328,7 @@ impl<E: Endpoint> Driver<E> {
 
     /// Receives, steps, sends, tells: whether there is more to do at once.
     fn turn(&mut self) -> bool {
+        let _step = fork::step();
         let is_full = self.receive();
         // Of a new client the game hears before the client hears anything that only clients are sent.
         self.tell();

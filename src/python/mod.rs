@@ -7,6 +7,7 @@ mod client;
 pub(crate) mod codec;
 mod connection;
 pub(crate) mod errors;
+mod fork;
 mod inbox;
 mod load;
 mod options;
@@ -33,6 +34,8 @@ mod core_module {
     use super::codec::{packb, read_event, unpackb};
     #[pymodule_export]
     use super::connection::{PyClientConnection, PyConnection, PyEncodedEvent, PyServerConnection};
+    #[pymodule_export]
+    use super::fork::{fork_is_near, fork_is_over};
     #[pymodule_export]
     use super::inbox::PyInbox;
     #[pymodule_export]
