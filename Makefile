@@ -38,7 +38,7 @@ demo: core-fast ## build, and watch four bots play chase over the wire (SECONDS=
 	@$(BIN)/python examples/chase/demo.py --seconds $(or $(SECONDS),15)
 
 STAGES := rustfmt clippy ruff mypy pyright shim stubtest rust-test rust-portable rust-session instructions fuzz-test \
-	py-unit py-compat py-compat-original interop py-portable
+	py-unit py-property py-compat py-compat-original interop py-portable
 
 .PHONY: test
 test: ## run every check and test, with the seconds each stage takes

@@ -59,6 +59,12 @@ impl PyStore {
         lock(&self.store).tree().revision().value()
     }
 
+    /// How many leaves were walked over, to merge them and to find out what changed.
+    #[getter]
+    fn visited(&self) -> u64 {
+        lock(&self.store).tree().visited()
+    }
+
     /// Makes the mirror equal to `state`; not if there were more writes than `revision` meanwhile, which `state`
     /// may lack. Says whether it did. Errors as for `push`.
     #[pyo3(signature = (time_order, state, revision = None))]

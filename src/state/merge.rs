@@ -113,6 +113,7 @@ impl<'u> Walk<'_, 'u> {
         let token = self.reader.next()?;
         match token {
             Token::Bin(bytes) if bytes == TO_DELETE => {
+                self.tree.count_visit();
                 if child.is_some_and(|child| self.tree.kill(child)) {
                     self.merged.changed += 1;
                 }
@@ -131,6 +132,7 @@ impl<'u> Walk<'_, 'u> {
             Token::Array(count) => self.skip(u64::from(count))?,
             _ => {}
         }
+        self.tree.count_visit();
         let bytes = self.reader.since(start);
         if !self.fits(size, bytes.len()) {
             return Ok(());

@@ -151,7 +151,7 @@ impl Tree {
         self.revision
     }
 
-    /// How many leaves (tombstones included) have been walked over to find out what changed.
+    /// How many leaves (tombstones included) have been walked over, to merge them and to find out what changed.
     pub fn visited(&self) -> u64 {
         self.visited.get()
     }

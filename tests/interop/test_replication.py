@@ -208,3 +208,21 @@ def test_our_client_survives_the_restart_of_its_server(start_server, start_clien
     ticks = again.value("store.get_game_state().ticks")
     client.wait(f"state('ticks') > {ticks} + 20")
     assert client.value("state('world')") == {"size": [3, 0.5]}
+
+
+def test_their_client_gets_all_of_the_state_after_a_restart(start_server, start_client):
+    server = start_server("ours", time_order=500)
+    client = start_client("theirs", server.port)
+    server.run("changes.append({'only_before': 1, 'both': {'x': 1}})")
+    client.wait("state('only_before') == 1")
+    server.process.kill()
+    server.process.wait(10)
+    again = start_server("ours", port=server.port, time_order=40000)
+    again.run("changes.append({'both': {'x': 2}, 'only_after': 3})")
+    # What the server of now never knew may remain: nobody can tell an unmodified client that it is void.
+    client.wait("state('only_after') == 3 and state('both')['x'] == 2", timeout=25)
+    ticks = again.value("store.get_game_state().ticks")
+    client.wait(f"state('ticks') > {ticks} + 20")
+    names = sorted(set(again.value("sorted(whole())")) - {"ticks"})
+    having = "sorted((k, repr(v)) for k, v in {}.items() if k in " + repr(names) + ")"
+    assert client.value(having.format("state()")) == again.value(having.format("whole()"))

@@ -154,7 +154,7 @@ def test_keys_that_come_and_go_at_their_client(session):
     assert client.value("state('items')") == {}
 
 
-@pytest.mark.parametrize("time_order", [1, 32767, 32768, 40000, 65500])
+@pytest.mark.parametrize("time_order", [1, 32767, 32768, 40000, 65500, 65535])
 def test_their_client_joins_our_server_of_any_age(session, time_order):
     _, client = session("ours", "theirs", time_order=time_order)
     ticks = client.value("state('ticks')")

@@ -41,7 +41,7 @@ fn join(conditions: Conditions, time_order: u16, bytes: usize, ticks: bool) -> D
 #[test]
 fn states_of_all_sizes_come_in_time() {
     for bytes in [1000, 64_000] {
-        for time_order in [0, 1, 2, 900, 40_000, 65_535] {
+        for time_order in [0, 1, 2, 900, 32_767, 32_768, 40_000, 65_535] {
             for ticks in [false, true] {
                 let took = join(line(20, 0.0), time_order, bytes, ticks);
                 assert!(took <= allowed(bytes), "{bytes} at {time_order}, ticks {ticks}: {took:?}");

@@ -1,8 +1,11 @@
 """The game state store and the game loop, without a network."""
 
 import asyncio
+import copy
+import sys
 import threading
 import time
+import tracemalloc
 
 import pytest
 
@@ -92,6 +95,57 @@ def test_store_follows_the_number_that_the_server_goes_on_to():
     assert store.get_game_state() == GameState(7, a=1)
     store._mirror.push(9, {})
     assert store.get_game_state().time_order == 9
+
+
+@pytest.mark.parametrize("leaves", [100, 200_000])
+def test_reading_and_pushing_cost_what_changed(leaves):
+    store = GameStateStore(GameState(1, units=dict.fromkeys(range(leaves), "somewhere")))
+    update = GameStateUpdate(2, units=dict.fromkeys([3, 20, 33, 64, 99], "elsewhere"))
+    visited, calls = store._mirror.visited, []
+    tracemalloc.start()
+    sys.setprofile(lambda frame, kind, argument: calls.append(kind))
+    try:
+        state = store.get_game_state()
+        store.push_update(update)
+    finally:
+        sys.setprofile(None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert state.units[99] == "elsewhere"
+    assert store._mirror.visited - visited == 5
+    assert len(calls) < 200
+    assert peak < 50_000, "something was copied"
+
+
+def test_step_and_handlers_share_a_dict_and_no_operand_changes():
+    store = GameStateStore(GameState(0, units={1: {"at": [0], "hp": 9}}))
+    machine, same, results = GameStateMachine(store), {"units": {1: {"at": [1]}}}, []
+
+    def keep(result):
+        results.append((result, copy.deepcopy(result)))
+        return result
+
+    def time_step(game_state, dt):
+        game_state.units[1]["hp"] -= 1  # behind the back of the store
+        if game_state.units[1]["hp"] == 6:
+            return {"game_status": GameStatus.PAUSED}
+        return keep(same)
+
+    machine.time_step = time_step
+    machine.register_event_handler("HIT", lambda **_: keep({"units": {1: {"hit": {"by": 2}}}}))
+    machine.register_event_handler("NEW", lambda **_: keep({"units": {1: {"hit": {"at": 3}}, 2: {}}}))
+    machine.register_event_handler("SAME", lambda game_state, **_: {"units": game_state.units})
+    for name in ("HIT", "NEW", "SAME"):
+        machine._push_event(Event(name))
+    machine.run_game_loop(0.001)
+    units = {1: {"at": [1], "hp": 6, "hit": {"by": 2, "at": 3}}, 2: {}}
+    assert store.get_game_state().units == units
+    assert len(results) == 4
+    assert all(result == before for result, before in results)
+    shared = GameStateStore(GameState(units={}))
+    for update in store.get_update_cache():
+        shared.push_update(GameStateUpdate(shared.get_game_state().time_order + 1, **vars(update)))
+    assert shared.get_game_state().units[1]["hit"] == {"by": 2, "at": 3}
 
 
 def test_game_loop_runs_until_the_game_is_paused():
