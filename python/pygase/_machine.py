@@ -102,7 +102,7 @@ class GameStateMachine:
             self._event_queue.append(event)
         else:
             self.events_dropped += 1
-            self._errors.once("too many events wait for the game loop; some are dropped")
+            self._errors.warn("too many events wait for the game loop; some are dropped")
 
     def register_event_handler(self, event_type: str, event_handler_function: EventHandler) -> None:
         """Have events of a type handled in the game loop by a function.
@@ -270,7 +270,7 @@ class GameStateMachine:
             if self._knows(event.type):
                 await self._add(loop, results, what, self._handling(event, game_state, dt))
             else:
-                self._errors.once(f"no handler in the game loop for events of type {event.type!r}")
+                self._errors.warn(f"no handler in the game loop for events of type {event.type!r}")
             if time.monotonic() >= event_deadline:
                 break
         self._push_results(results, game_state)

@@ -59,7 +59,6 @@ class UserErrors:
 
     def __init__(self) -> None:
         self._silent: dict[tuple[str, str], tuple[float, int]] = {}
-        self._said: set[str] = set()
         #: How often each kind of mistake was made.
         self.counts: Counter[str] = Counter(user_error=0, wrong_arguments=0, unknown_event=0)
 
@@ -75,32 +74,36 @@ class UserErrors:
         """
         if isinstance(error, WrongArgumentsError):
             self.counts["wrong_arguments"] += 1
-            self.once(f"wrong arguments for the {what}", str(error))
+            self.warn(f"wrong arguments for the {what}", str(error))
             return "wrong_arguments"
         self.counts["user_error"] += 1
-        kind = (what, type(error).__qualname__)
-        now = time.monotonic()
-        until, count = self._silent.get(kind, (now, 0))
-        if now < until:
-            self._silent[kind] = (until, count + 1)
-            return "user_error"
-        more = f" ({count} more since the last report)" if count else ""
-        logger.error("exception in the %s%s", what, more, exc_info=error)
-        if len(self._silent) >= MEMORY:
-            self._silent.clear()
-        self._silent[kind] = (now + REPORT_INTERVAL, 0)
+        more = self._more((what, type(error).__qualname__))
+        if more is not None:
+            logger.error("exception in the %s%s", what, more, exc_info=error)
         return "user_error"
 
-    def once(self, message: str, detail: str = "") -> None:
-        """Log a warning unless it was logged before.
+    def warn(self, message: str, detail: str = "") -> None:
+        """Log a warning, or count it if it was logged lately.
 
         Args:
             message: The warning.
             detail: What may differ from one time to the next.
         """
-        if message not in self._said and len(self._said) < MEMORY:
-            self._said.add(message)
-            logger.warning("%s%s; not reported again", message, detail and f": {detail}")
+        more = self._more((message, ""))
+        if more is not None:
+            logger.warning("%s%s%s", message, detail and f": {detail}", more)
+
+    def _more(self, kind: tuple[str, str]) -> str | None:
+        """Return what to add to a record of this kind about those left out; None if it is left out itself."""
+        now = time.monotonic()
+        until, count = self._silent.get(kind, (now, 0))
+        if now < until:
+            self._silent[kind] = (until, count + 1)
+            return None
+        if len(self._silent) >= MEMORY:
+            self._silent.clear()
+        self._silent[kind] = (now + REPORT_INTERVAL, 0)
+        return f" ({count} more since the last report)" if count else ""
 
 
 def call_handler(handlers: Any, event: Event, **kwargs: Any) -> Any:
@@ -371,7 +374,7 @@ class Pump:
                 return call_handler(handlers, event)
             connection._lane.counters["unknown_event"] += 1
             self.errors.counts["unknown_event"] += 1
-            self.errors.once(f"no handler for events of type {event_type!r}")
+            self.errors.warn(f"no handler for events of type {event_type!r}")
             return None
 
         return handle

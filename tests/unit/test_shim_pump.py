@@ -180,11 +180,15 @@ def test_errors_of_a_kind_are_logged_once_in_a_while(monkeypatch, caplog):
     assert caplog.records[-1].levelno == logging.ERROR
 
 
-def test_warnings_are_logged_once(caplog):
+def test_warnings_are_logged_once_in_a_while(monkeypatch, caplog):
     errors = UserErrors()
-    for detail in ("a", "b"):
-        errors.once("wrong", detail)
-    assert caplog.messages == ["wrong: a; not reported again"]
+    now = [0.0]
+    monkeypatch.setattr(_pump.time, "monotonic", lambda: now[0])
+    for detail in ("a", "b", "c"):
+        errors.warn("wrong", detail)
+    now[0] = _pump.REPORT_INTERVAL
+    errors.warn("wrong", "d")
+    assert caplog.messages == ["wrong: a", "wrong: d (2 more since the last report)"]
 
 
 @pytest.mark.parametrize("port", ["1", 1.0, None, True, b"1"])
