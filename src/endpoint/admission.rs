@@ -78,6 +78,7 @@ struct Stranger {
     window: ReceiveWindow,
     /// What answers acknowledge: nothing with events, which are lost if the proof never comes.
     acknowledged: ReceiveWindow,
+    /// What its newest package reports.
     time_order: Sqn,
     /// Whether it said that it is one of ours whenever it acknowledged nothing. Once not, and it is none: what an
     /// original must not be sent nobody can order in its name.
@@ -115,6 +116,15 @@ impl Stranger {
         true
     }
 
+    /// Takes the time order of its newest package: one that comes late speaks of a copy that may be given up by now.
+    fn note_time_order(&mut self, package: &Package<'_>) {
+        if let Body::Client { time_order } = package.body
+            && self.window.classify(package.header.sequence) == Arrival::Newest
+        {
+            self.time_order = time_order;
+        }
+    }
+
     /// Whether it was sent this number lately. Zero, which is no number, is as far from others as 65535 is.
     fn was_sent(&self, sequence: Sqn) -> bool {
         let among = |(last, answers): (Sqn, u16)| {
@@ -131,6 +141,8 @@ pub(super) struct Proven {
     pub(super) local_sequence: Sqn,
     /// What came from it before the package that proved it.
     pub(super) window: ReceiveWindow,
+    /// What its newest package reports, the one that proved it or another.
+    pub(super) time_order: Sqn,
     /// It is one of ours.
     pub(super) hello: bool,
     /// It held a session with an earlier server, and could not say whether it is one of ours.
@@ -195,6 +207,7 @@ impl Admission {
         }
         let ack = package.header.ack;
         if stranger.was_sent(ack) {
+            stranger.note_time_order(package);
             let stranger = slot.take()?;
             self.held_in_all -= stranger.held_bytes;
             self.drawn += 1;
@@ -202,6 +215,7 @@ impl Admission {
                 event_base: (self.hash(from, self.drawn) as u32) << 16,
                 local_sequence: stranger.last,
                 window: stranger.window,
+                time_order: stranger.time_order,
                 arrivals: None,
                 hello: stranger.hello == Some(true),
                 returning: stranger.initial_ack != Sqn::ZERO,
@@ -219,9 +233,7 @@ impl Admission {
             }
             return None;
         }
-        if let Body::Client { time_order } = package.body {
-            stranger.time_order = time_order;
-        }
+        stranger.note_time_order(package);
         if ack == Sqn::ZERO {
             let says_hello = package.header.ack_bitfield == HELLO;
             if says_hello && stranger.hello.is_none() {

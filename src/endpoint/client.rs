@@ -271,7 +271,9 @@ impl ClientConnection {
         }
         let leap = package.header.sequence.since(self.connection.received.newest);
         let forgot = leap > 0 && !says_hello && self.has_forgotten(package.header);
-        let away = self.connection.silence(now) > RESYNC_AFTER || !first && (leap >= LEAP || forgot);
+        // Whoever holds nothing and was merely not heard of has asked already.
+        let silent = self.connection.silence(now) > RESYNC_AFTER && self.replica.time_order() != Sqn::ZERO;
+        let away = silent || !first && (leap >= LEAP || forgot);
         self.connection.number_events(self.server_is_ours);
         let receipt = self.connection.receive(now, &package);
         if is_answer {
@@ -303,15 +305,10 @@ impl ClientConnection {
         if receipt == Receipt::Refused {
             return;
         }
-        if let Some(asked_after) = self.asked_after {
-            let since = package.header.ack.since(asked_after);
-            if package.header.ack == Sqn::ZERO || since <= 0 {
-                return;
-            }
-            if since > STRAGGLERS {
-                self.asked_after = None;
-            }
+        if self.is_from_before(package.header) {
+            return;
         }
+        self.asked_after.take_if(|asked_after| package.header.ack.since(*asked_after) > STRAGGLERS);
         if let Body::Server { update } = package.body {
             if receipt == Receipt::Older && self.has_overtaken(package.header, update) {
                 return;
@@ -445,13 +442,18 @@ impl ClientConnection {
         self.replica.has_overtaken(update) || was_sent_earlier && self.replica.is_a_hop_behind(update)
     }
 
-    /// Whether a package has nothing but a part of the state that something newer has overtaken.
+    /// Whether a package was made before its sender knew that the state is asked for as a whole.
+    fn is_from_before(&self, header: Header) -> bool {
+        self.asked_after.is_some_and(|asked| header.ack == Sqn::ZERO || header.ack.since(asked) <= 0)
+    }
+
+    /// Whether a package has nothing but a part of the state that something newer has overtaken, or one of the copy
+    /// that is given up.
     fn is_too_late(&self, package: &Package<'_>) -> bool {
         let Body::Server { update } = package.body else { return false };
         update.len() > EMPTY_UPDATE
             && package.events().next().is_none()
-            && self.asked_after.is_none_or(|asked_after| package.header.ack.newer_than(asked_after))
-            && self.has_overtaken(package.header, update)
+            && (self.is_from_before(package.header) || self.has_overtaken(package.header, update))
     }
 
     /// Whether the server no longer acknowledges what it did before. Then it is another one: an original begins

@@ -207,36 +207,32 @@ impl ServerConnection {
         Some(Lapsed { token: self.token?, arrivals: self.connection.replace_arrivals(None)? })
     }
 
-    /// Begins a session with a client that has proven its address and reports `time_order`. One of ours is given
-    /// `token`.
-    pub(super) fn begin(
-        &mut self,
-        now: Duration,
-        mut proven: Proven,
-        token: Token,
-        time_order: Sqn,
-        store: &Store,
-    ) {
+    /// Begins a session with a client that has proven its address. One of ours is given `token`.
+    pub(super) fn begin(&mut self, now: Duration, mut proven: Proven, token: Token, store: &Store) {
         self.connection.replace_arrivals(proven.arrivals.take());
         self.connection.number_events(proven.hello);
         self.connection.number_events_from(proven.event_base);
         self.hello = proven.hello;
         self.token = proven.hello.then_some(token);
         let kind = if proven.hello { PeerKind::Ours } else { PeerKind::Original };
-        let view = View::new(store, kind).starting_from(time_order);
+        let view = View::new(store, kind).starting_from(proven.time_order);
         self.view = Some(if proven.returning { view.returning() } else { view });
-        self.go_on(now, proven);
+        self.go_on(now, proven, store);
         self.given_after = self.token.map(|_| self.connection.local_sequence);
     }
 
     /// Goes on with a client that has proven another address: what was in flight is lost, all else is as it was.
-    pub(super) fn go_on(&mut self, now: Duration, proven: Proven) {
+    pub(super) fn go_on(&mut self, now: Duration, proven: Proven, store: &Store) {
         self.connection.restart(now);
         self.began = now;
         self.begun_at = (proven.local_sequence, self.connection.stats.bytes_sent);
         self.early_acks = 0;
         self.connection.local_sequence = proven.local_sequence;
         self.connection.received = proven.window;
+        // The proof may be older than what came before it, and then reports nothing.
+        if let Some(view) = &mut self.view {
+            view.report(proven.time_order, store);
+        }
         self.connection.set_status(Status::Connected);
         self.connection.accept_held(now, proven.held);
         self.newest_ack = None;
@@ -292,13 +288,14 @@ impl ServerConnection {
         let proven = Proven {
             local_sequence: self.connection.local_sequence,
             window: crate::connection::ReceiveWindow::default(),
+            time_order,
             hello: self.restart_candidate.is_some_and(|candidate| candidate.hello),
             returning: true,
             event_base: 0,
             arrivals: None,
             held: Vec::new(),
         };
-        self.begin(now, proven, token, time_order, store);
+        self.begin(now, proven, token, store);
     }
 
     /// Appends an answer to a client that acknowledges nothing and reports `time_order`, if nothing else is

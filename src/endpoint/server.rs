@@ -278,6 +278,7 @@ impl ServerEndpoint {
         // What came before the proof may have come from somebody else, under numbers that it would never reach.
         if !proven.window.is_near(package.header.sequence) {
             proven.window = ReceiveWindow::default();
+            proven.time_order = time_order(package);
         }
         let mut lapsed = None;
         if let Some(token) = package.events().find_map(token_in).filter(|_| proven.hello) {
@@ -310,7 +311,7 @@ impl ServerEndpoint {
             }
             None => self.admission.draw_token(from),
         };
-        peer.lock().begin(now, proven, token, time_order(package), &self.lock_store());
+        peer.lock().begin(now, proven, token, &self.lock_store());
         let key = self.free.pop().unwrap_or(self.entries.len());
         self.tokens.extend(peer.lock().token().map(|token| (token, key)));
         let entry = Some(Entry {
@@ -361,7 +362,7 @@ impl ServerEndpoint {
         self.counters.moved += 1;
         self.events.push_back(ServerEvent::Moved(Arc::clone(&peer), from));
         let mut connection = peer.lock();
-        connection.go_on(now, proven);
+        connection.go_on(now, proven, &self.lock_store());
         connection.connection_mut().stats.bytes_received += size as u64;
         connection.receive(now, package, &self.lock_store());
         self.due.push_back(key);

@@ -384,3 +384,93 @@ fn a_server_that_has_received_nothing_yet_is_heard_whatever_the_number_of_the_cl
     assert_eq!((stats.received, stats.implausible), (3, 0));
     assert_eq!(client.replica_mut().time_order(), Sqn::ZERO, "no answer to what was asked");
 }
+
+#[test]
+fn an_address_speaks_by_its_newest_package_whichever_comes_last() {
+    let mut world = World::new(Conditions::default(), &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 500);
+    let held = world.client(at).replica_mut().time_order();
+    let token = world.server.peers().next().unwrap().lock().token().unwrap();
+    world.clients.clear();
+    let from = address("10.0.0.3:1");
+    let package = |sequence, ack, time_order| {
+        let header = Header { sequence: Sqn::new(sequence), ack, ack_bitfield: super::super::HELLO };
+        let mut out = Vec::new();
+        let mut writer = PackageWriter::new(&mut out, header, Body::Client { time_order }).unwrap();
+        assert!(writer.push_event(&crate::connection::token_event(&token), 2048));
+        out
+    };
+    let updates = |server: &mut ServerEndpoint, now| -> Vec<_> {
+        let to_it = sent(server, now).into_iter().filter(|(to, _)| *to == from);
+        let update = |bytes: Vec<u8>| match Package::decode(Kind::Server, &bytes).unwrap() {
+            Package { header, body: Body::Server { update }, .. } => {
+                (header.sequence, rmp_serde::from_slice::<serde_json::Value>(update).unwrap())
+            }
+            _ => panic!("no update"),
+        };
+        to_it.map(|(_, bytes)| update(bytes)).collect()
+    };
+    // It asks for everything again; what it sent before comes later.
+    let now = world.now;
+    world.server.handle_datagram(now, from, &package(500, Sqn::ZERO, Sqn::ZERO));
+    let mut first = updates(&mut world.server, now);
+    world.server.handle_datagram(now + MS * 1000, from, &package(499, Sqn::ZERO, held));
+    let answers = updates(&mut world.server, now + MS * 1000);
+    assert!(!first.is_empty() && !answers.is_empty());
+    first.extend(answers);
+    for (_, update) in &first {
+        assert_eq!(*update, serde_json::json!({"time_order": 0}), "what it does not have is not confirmed");
+    }
+    world.server.handle_datagram(now + MS * 1001, from, &package(498, first[0].0, held));
+    assert_eq!(world.server.counters().moved, 1);
+    let (_, update) = updates(&mut world.server, now + MS * 1001).remove(0);
+    assert_eq!(update["x"], 1, "everything");
+}
+
+#[test]
+fn what_was_made_for_the_copy_given_up_is_neither_merged_nor_acknowledged() {
+    let mut client = ClientConnection::default();
+    client.connect(Duration::ZERO);
+    let turn = |client: &mut ClientConnection, ms: u32| {
+        let mut out = Vec::new();
+        client.handle_timeout(MS * ms);
+        assert!(client.poll_transmit(MS * ms, &mut out));
+        let Package { header, body: Body::Client { time_order }, .. } =
+            Package::decode(Kind::Client, &out).unwrap()
+        else {
+            panic!("of a client")
+        };
+        (header, time_order)
+    };
+    let package = |sequence, ack, ack_bitfield, state: serde_json::Value| {
+        let header = Header { sequence: Sqn::new(sequence), ack, ack_bitfield };
+        let mut out = Vec::new();
+        PackageWriter::new(&mut out, header, Body::Server { update: &encode(&state) }).unwrap();
+        out
+    };
+    let asked = turn(&mut client, 0).0.sequence;
+    let whole = serde_json::json!({"a": 1, "time_order": 5});
+    client.handle_datagram(MS, &package(100, asked, super::super::HELLO, whole));
+    let (header, time_order) = turn(&mut client, 100);
+    assert_eq!((header.ack, time_order), (Sqn::new(100), Sqn::new(5)));
+    // Another server takes over, and the client asks for everything again.
+    let empty = serde_json::json!({"time_order": 5});
+    client.handle_datagram(MS * 101, &package(5000, header.sequence, 1 << 31, empty));
+    let (header, time_order) = turn(&mut client, 200);
+    assert_eq!((header.ack_bitfield, time_order), (super::super::HELLO, Sqn::ZERO));
+    let before = header.sequence.ahead(u16::MAX);
+    let empty = serde_json::json!({"time_order": 0});
+    client.handle_datagram(MS * 201, &package(5001, before, super::super::HELLO, empty));
+    let early = serde_json::json!({"b": 1, "time_order": 6});
+    client.handle_datagram(MS * 202, &package(5002, before, u32::MAX, early));
+    let answer = serde_json::json!({"c": 1, "time_order": 7});
+    client.handle_datagram(MS * 203, &package(5003, header.sequence, u32::MAX, answer));
+    let (header, time_order) = turn(&mut client, 300);
+    assert_eq!((header.ack, time_order), (Sqn::new(5003), Sqn::new(7)));
+    let bit = |behind: u32| header.ack_bitfield >> (32 - behind) & 1;
+    assert_eq!((bit(1), bit(2)), (0, 1), "5002 is not acknowledged, 5001 is");
+    let pulled = client.replica_mut().pull().unwrap();
+    let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
+    assert_eq!((pulled.fresh, state), (true, serde_json::json!({"c": 1})));
+}
