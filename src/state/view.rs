@@ -418,8 +418,9 @@ impl View {
             return None;
         }
         // The last label there is room for, and the one that would do.
-        let ahead = time_order.newer_than(self.label) && !passes;
-        let last = if ahead { time_order } else { self.label.ahead(HOP) };
+        let hop = self.label.ahead(HOP);
+        let ahead = time_order.newer_than(self.label) && (!passes || time_order.newer_than(hop));
+        let last = if ahead { time_order } else { hop };
         let reach = self.reach(now);
         let last = if last.since(self.label) > i32::from(reach) { self.label.ahead(reach) } else { last };
         if !last.newer_than(self.label) {

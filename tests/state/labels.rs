@@ -446,3 +446,29 @@ fn a_client_of_ours_hears_when_it_has_the_whole() {
     server.report(6);
     assert!(!server.view.is_behind(&server.store));
 }
+
+/// A label further ahead than a hop, and then more than one package and a game that rests.
+#[test]
+fn a_label_far_ahead_that_got_lost_holds_nothing_up() {
+    for kind in [PeerKind::Ours, PeerKind::Original] {
+        let mut server = Server::new(kind, 32_002, b"\x81\xa1a\x01");
+        assert_eq!(server.update().0, 32_002, "and it is lost");
+        let mut large = b"\x81\xa1b\x8f".to_vec();
+        for key in 0..15 {
+            large.extend([key, 0xd9, 200]);
+            large.extend([b'x'; 200]);
+        }
+        server.push(32_003, &large);
+        server.now += Duration::from_secs(1);
+        let mut reported = 0;
+        for _ in 0..200 {
+            server.now += Duration::from_millis(25);
+            let (label, _) = server.update();
+            if Sqn::new(label).newer_than(Sqn::new(reported)) {
+                reported = label;
+                server.report(label);
+            }
+        }
+        assert!(!server.view.is_behind(&server.store), "{kind:?} is stuck at {reported}");
+    }
+}
