@@ -122,7 +122,7 @@ impl NumberedArrivals {
         }
     }
 
-    /// Takes note of a number of this session; says whether it had not come before.
+    /// Takes note of a number of the session; says whether it had not come before.
     fn note(&mut self, number: u32) -> bool {
         let ahead = number.wrapping_sub(self.newest);
         if (1..=SESSION).contains(&ahead) {

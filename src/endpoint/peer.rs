@@ -69,7 +69,7 @@ pub struct ServerConnection {
     token: Option<Token>,
     /// The token goes into each package, until the client acknowledges one after this number.
     given_after: Option<Sqn>,
-    /// Newest number that the client has acknowledged in this session.
+    /// Newest number that the client has acknowledged in its session.
     newest_ack: Option<Sqn>,
     /// The last package was full of a state that is too large for it.
     bursts: bool,
