@@ -48,11 +48,19 @@ pub(crate) fn to_sqn(py: Python<'_>, value: Sqn) -> PyResult<Bound<'_, PyAny>> {
     new.bind(py).call1((sqn_class(py)?, value.value()))
 }
 
+/// An object of a class whose `__new__` is that of `object`, past its `__init__`.
+fn blank<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+    static NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = class.py();
+    let new = NEW.get_or_try_init(py, || py.get_type::<PyAny>().getattr("__new__").map(Bound::unbind))?;
+    new.bind(py).call1((class,))
+}
+
 /// An event from its msgpack bytes; None for what is anything but the three attributes of one.
 pub(crate) fn read_event<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
     let Some([event_type, args, kwargs]) = codec::decode_event(py, bytes) else { return Ok(None) };
     let class = event_class(py)?;
-    let event = class.call_method1(intern!(py, "__new__"), (class,))?;
+    let event = blank(class)?;
     event.setattr(intern!(py, codec::EVENT_KEYS[0]), event_type)?;
     event.setattr(intern!(py, codec::EVENT_KEYS[1]), args)?;
     event.setattr(intern!(py, codec::EVENT_KEYS[2]), kwargs)?;
@@ -74,7 +82,7 @@ pub(crate) fn read_update<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Option
         return Ok(None);
     }
     let class = game_state_update_class(py)?;
-    let update = class.call_method1(intern!(py, "__new__"), (class,))?;
+    let update = blank(class)?;
     update.setattr(intern!(py, "__dict__"), &data)?;
     update.setattr(name, to_sqn(py, Sqn::new(time_order))?)?;
     Ok(Some(update))

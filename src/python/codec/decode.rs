@@ -7,14 +7,14 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyList, PyString, PyTuple};
 
 use super::moment;
 use crate::python::errors;
-use crate::wire::WireError;
 use crate::wire::msgpack::{self, Limits, Reader, TIMESTAMP_TYPE, Timestamp, Token};
+use crate::wire::{MsgpackProblem, WireError};
 
 /// The object that msgpack bytes stand for; bytes after it are ignored.
 pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     match Decoder::new(py, bytes).value() {
         Ok(value) => Ok(value),
-        Err(Stop::Raised(error)) => Err(error),
+        Err(Stop::Raised(error)) => Err(*error),
         // One pass is enough for what is well formed; the check knows what is wrong with the rest.
         Err(Stop::Malformed) => {
             msgpack::check(bytes, Limits::LOCAL)?;
@@ -32,40 +32,36 @@ pub(crate) const EVENT_KEYS: [&str; 3] = ["type", "handler_args", "handler_kwarg
 /// The attributes of the event that msgpack bytes stand for, in their usual order; None for anything else.
 pub(crate) fn decode_event<'py>(py: Python<'py>, bytes: &[u8]) -> Option<EventValues<'py>> {
     let mut decoder = Decoder::new(py, bytes);
-    if decoder.reader.next().ok()? != Token::Map(3) {
+    if decoder.reader.token().ok()? != Token::Map(3) {
         return None;
     }
     decoder.depth = 1;
-    let mut value = |expected| match decoder.reader.next() {
-        Ok(Token::Str(key)) if key == expected => decoder.value().ok(),
-        _ => None,
-    };
-    let [name, args, kwargs] = EVENT_KEYS;
-    let values = [value(name)?, value(args)?, value(kwargs)?];
-    let [event_type, args, kwargs] = &values;
-    let kwargs = kwargs.cast::<PyDict>().ok()?;
-    let is_one = event_type.is_instance_of::<PyString>()
-        && args.is_instance_of::<PyList>()
-        && kwargs.iter().all(|(name, _)| name.is_instance_of::<PyString>());
-    is_one.then_some(values)
+    let [event_type, args, kwargs] = EVENT_KEYS;
+    let Token::Str(name) = decoder.attribute(event_type)? else { return None };
+    let name = decoder.known_text(name).into_any();
+    let Token::Array(length) = decoder.attribute(args)? else { return None };
+    let args = decoder.list(length).ok()?;
+    let Token::Map(length) = decoder.attribute(kwargs)? else { return None };
+    let kwargs = decoder.map(length, Decoder::name).ok()?;
+    Some([name, args, kwargs])
 }
 
 /// Why there is no value.
 enum Stop {
-    /// Python itself failed.
-    Raised(PyErr),
+    /// Python itself failed. In a box, to keep results small enough for registers.
+    Raised(Box<PyErr>),
     /// The bytes break a rule that [`msgpack::check`] names.
     Malformed,
 }
 
 impl From<PyErr> for Stop {
     fn from(error: PyErr) -> Self {
-        Self::Raised(error)
+        Self::Raised(Box::new(error))
     }
 }
 
-impl From<WireError> for Stop {
-    fn from(_: WireError) -> Self {
+impl From<MsgpackProblem> for Stop {
+    fn from(_: MsgpackProblem) -> Self {
         Self::Malformed
     }
 }
@@ -87,20 +83,42 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     fn value(&mut self) -> Result<Bound<'py, PyAny>, Stop> {
-        match self.reader.next()? {
-            Token::Array(length) => {
-                let first = self.elements(length, Self::value)?;
-                Ok(PyList::new(self.py, self.elements.drain(first..))?.into_any())
-            }
-            Token::Map(length) => self.nested(|this| this.map(length)),
+        match self.reader.token()? {
+            Token::Array(length) => self.list(length),
+            Token::Map(length) => self.map(length, Self::key),
             token => self.scalar(token),
         }
     }
 
-    fn map(&mut self, length: u32) -> Result<Bound<'py, PyAny>, Stop> {
+    /// The value of a map that has to come next and under this name.
+    fn attribute(&mut self, name: &str) -> Option<Token<'a>> {
+        match self.reader.token() {
+            Ok(Token::Str(key)) if key == name => self.reader.token().ok(),
+            _ => None,
+        }
+    }
+
+    fn list(&mut self, length: u32) -> Result<Bound<'py, PyAny>, Stop> {
+        let first = self.elements(length, Self::value)?;
+        Ok(PyList::new(self.py, self.elements.drain(first..))?.into_any())
+    }
+
+    fn map(
+        &mut self,
+        length: u32,
+        key: fn(&mut Self) -> Result<Bound<'py, PyAny>, Stop>,
+    ) -> Result<Bound<'py, PyAny>, Stop> {
+        self.nested(|this| this.items(length, key))
+    }
+
+    fn items(
+        &mut self,
+        length: u32,
+        key: fn(&mut Self) -> Result<Bound<'py, PyAny>, Stop>,
+    ) -> Result<Bound<'py, PyAny>, Stop> {
         let dict = PyDict::new(self.py);
         for _ in 0..length {
-            let key = self.key()?;
+            let key = key(self)?;
             dict.set_item(key, self.value()?)?;
         }
         // Two keys that are equal to Python are one too few here.
@@ -109,7 +127,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     /// A key: arrays are tuples there, and short texts are kept for the next time.
     fn key(&mut self) -> Result<Bound<'py, PyAny>, Stop> {
-        match self.reader.next()? {
+        match self.reader.token()? {
             Token::Array(length) => {
                 let first = self.elements(length, Self::key)?;
                 Ok(PyTuple::new(self.py, self.elements.drain(first..))?.into_any())
@@ -118,6 +136,14 @@ impl<'a, 'py> Decoder<'a, 'py> {
             Token::F32(value) if value.is_nan() => Err(Stop::Malformed),
             Token::F64(value) if value.is_nan() => Err(Stop::Malformed),
             token => self.scalar(token),
+        }
+    }
+
+    /// A key that has to be text.
+    fn name(&mut self) -> Result<Bound<'py, PyAny>, Stop> {
+        match self.reader.token()? {
+            Token::Str(text) => Ok(self.known_text(text).into_any()),
+            _ => Err(Stop::Malformed),
         }
     }
 
@@ -148,6 +174,8 @@ impl<'a, 'py> Decoder<'a, 'py> {
         value
     }
 
+    #[allow(clippy::inline_always, reason = "a token that goes through memory costs more than reading it")]
+    #[inline(always)]
     fn scalar(&self, token: Token<'_>) -> Result<Bound<'py, PyAny>, Stop> {
         let py = self.py;
         Ok(match token {

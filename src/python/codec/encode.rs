@@ -58,7 +58,7 @@ struct Encoder<'b, 'py> {
     in_key: bool,
     /// What the containers being written still hold, the innermost last. Each is taken at once, because code of
     /// time zones may run meanwhile and change it.
-    waiting: Vec<Bound<'py, PyAny>>,
+    waiting: Vec<Option<Bound<'py, PyAny>>>,
 }
 
 impl<'py> Encoder<'_, 'py> {
@@ -156,11 +156,11 @@ impl<'py> Encoder<'_, 'py> {
 
     fn array(&mut self, values: impl Iterator<Item = Bound<'py, PyAny>>) -> Encoded {
         let first = self.waiting.len();
-        self.waiting.extend(values);
+        self.waiting.extend(values.map(Some));
         let last = self.waiting.len();
         msgpack::write_array_len(self.out, length(last - first)?);
         for place in first..last {
-            let value = self.waiting(place)?;
+            let value = self.take(place)?;
             self.value(&value).map_err(|refusal| refusal.inside(Step::Index(place - first)))?;
         }
         self.waiting.truncate(first);
@@ -179,7 +179,7 @@ impl<'py> Encoder<'_, 'py> {
         let mut uncommon = false;
         msgpack::write_map_len(self.out, length(items)?);
         for place in (first..last).step_by(2) {
-            let (key, value) = (self.waiting(place)?, self.waiting(place + 1)?);
+            let (key, value) = (self.take(place)?, self.take(place + 1)?);
             if let Ok(name) = key.cast_exact::<PyString>() {
                 self.text(name).map_err(|refusal| refusal.inside(Step::InKey(representation(&key))))?;
             } else {
@@ -202,25 +202,29 @@ impl<'py> Encoder<'_, 'py> {
         Ok(())
     }
 
-    fn waiting(&self, place: usize) -> Result<Bound<'py, PyAny>, Box<Refusal>> {
-        let value = self.waiting.get(place).cloned();
+    fn take(&mut self, place: usize) -> Result<Bound<'py, PyAny>, Box<Refusal>> {
+        let value = self.waiting.get_mut(place).and_then(Option::take);
         value.map_or_else(|| refuse(Why::Type("what changed meanwhile".to_owned())), Ok)
     }
 }
 
 /// Appends the keys and values of a dict, in turn.
-fn take_items<'py>(dict: &Bound<'py, PyDict>, waiting: &mut Vec<Bound<'py, PyAny>>) -> PyResult<()> {
+fn take_items<'py>(dict: &Bound<'py, PyDict>, waiting: &mut Vec<Option<Bound<'py, PyAny>>>) -> PyResult<()> {
     if !dict.is_exact_instance_of::<PyDict>() {
         // A subclass may have an order of its own.
         for item in dict.call_method0("items")?.try_iter()? {
             let (key, value) = item?.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()?;
-            waiting.extend([key, value]);
+            waiting.push(Some(key));
+            waiting.push(Some(value));
         }
         return Ok(());
     }
     let waiting = RefCell::new(waiting);
     dict.locked_for_each(|key, value| {
-        waiting.borrow_mut().extend([key, value]);
+        // One after the other: as a pair they would take a detour through memory.
+        let mut waiting = waiting.borrow_mut();
+        waiting.push(Some(key));
+        waiting.push(Some(value));
         Ok(())
     })
 }

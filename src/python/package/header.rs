@@ -169,8 +169,18 @@ pub(crate) fn parse_bitfield(bitfield: &Bound<'_, PyAny>) -> PyResult<u32> {
     let text = bitfield.cast::<PyString>().map_err(drop).and_then(|text| text.to_str().map_err(drop));
     let text = text
         .map_err(|()| PyTypeError::new_err("the ack bitfield must be a str of 32 characters '0' and '1'"))?;
-    if text.len() != 32 || !text.bytes().all(|c| c == b'0' || c == b'1') {
-        return Err(PyValueError::new_err("the ack bitfield must have 32 characters '0' and '1'"));
-    }
-    Ok(text.bytes().fold(0, |bits, c| bits << 1 | u32::from(c == b'1')))
+    let bits = if text.len() == 32 { eight_at_a_time(text.as_bytes()) } else { None };
+    bits.ok_or_else(|| PyValueError::new_err("the ack bitfield must have 32 characters '0' and '1'"))
+}
+
+/// The number that characters '0' and '1' stand for; None with other characters.
+fn eight_at_a_time(text: &[u8]) -> Option<u32> {
+    const ZEROS: u64 = u64::from_be_bytes([b'0'; 8]);
+    const ONES: u64 = u64::from_be_bytes([1; 8]);
+    // Moves the lowest bit of each byte into the highest byte, in order.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    text.as_chunks().0.iter().try_fold(0, |bits: u32, chunk| {
+        let digits = u64::from_be_bytes(*chunk) ^ ZEROS;
+        (digits & !ONES == 0).then(|| bits << 8 | (digits.wrapping_mul(GATHER) >> 56) as u32)
+    })
 }

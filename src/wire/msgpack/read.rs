@@ -106,7 +106,10 @@ impl<'a> Reader<'a> {
         Ok(self.since(start))
     }
 
-    fn token(&mut self) -> Result<Token<'a>, MsgpackProblem> {
+    /// [`next`](Self::next) for those who stop at an error and do not ask what it was.
+    #[allow(clippy::inline_always, reason = "a token that goes through memory costs more than reading it")]
+    #[inline(always)]
+    pub(crate) fn token(&mut self) -> Result<Token<'a>, MsgpackProblem> {
         let [code] = self.array()?;
         Ok(match Marker::from_u8(code) {
             Marker::FixPos(value) => Token::Uint(value.into()),
