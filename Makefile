@@ -108,13 +108,14 @@ fuzz-seed: ## one seeded input again (BODY=session SEED=1)
 	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin seed $(BODY) $(SEED)
 
 .PHONY: bench
-bench: environments core-fast ## what package pairs and replication cost, and what a server takes of a processor (docs/performance.md)
+bench: environments core-fast ## what package pairs, replication and the import cost, and what a server takes of a processor (docs/performance.md)
 	$(CARGO) bench --locked --no-default-features --bench state
 	$(CARGO) bench --locked --no-default-features --bench endpoint
 	$(BIN)/python benches/replication.py
 	$(CARGO) build --locked --profile dev-fast --no-default-features --example limit_server
 	$(BIN)/python benches/compare/server_cpu.py
 	$(BIN)/python benches/ticks.py
+	$(BIN)/python benches/imports.py
 
 .PHONY: clean
 clean: ## remove everything that was built or installed

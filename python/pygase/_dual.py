@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import sys
@@ -113,7 +112,7 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
             if not inspect.iscoroutine(result):
                 return result
             try:
-                return asyncio.run(_alone(result))
+                return _run(result)
             except KeyboardInterrupt:
                 # Where the event loop was when Ctrl-C came is of no interest to anybody.
                 raise KeyboardInterrupt from None
@@ -159,7 +158,7 @@ def run_in_thread(coroutine: Coroutine[Any, Any, Any], name: str, daemon: bool) 
         name: Name of the thread.
         daemon: Whether the process may end while the thread runs.
     """
-    thread = threading.Thread(target=asyncio.run, args=(_alone(coroutine),), name=name, daemon=daemon)
+    thread = threading.Thread(target=_run, args=(coroutine,), name=name, daemon=daemon)
     thread.start()
     return thread
 
@@ -179,6 +178,12 @@ def check_port(port: int, lowest: int = 0) -> None:
         raise TypeError(f"port must be an int, not {type(port).__name__}")
     if not lowest <= port <= 65535:
         raise ValueError(f"port {port} is not in the range {lowest}..65535")
+
+
+def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio
+
+    return asyncio.run(_alone(coroutine))
 
 
 async def _alone(coroutine: Coroutine[Any, Any, Any]) -> Any:

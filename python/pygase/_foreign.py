@@ -17,7 +17,6 @@ and ends with the last server, client or game loop. Which library a coroutine wa
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 import threading
@@ -120,6 +119,8 @@ def _go_on(iterator: Any, item: Any) -> Generator[Any, Any, Any]:
 
 
 async def _elsewhere(library: str, awaitable: Awaitable[Any]) -> Any:
+    import asyncio
+
     with _lock:
         worker = _workers.get(library)
         if worker is None or not worker.is_alive:

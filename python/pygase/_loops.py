@@ -6,13 +6,13 @@
 - `Bell`: lets a task wait for an inbox of the core
 - `Tasks`: tasks beside the one that waits for them
 
-trio and curio are never imported here. Who runs one of them has imported it already.
+None of the three is imported here. Who runs one of them has imported it already.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
+import functools
 import sys
 import threading
 import time
@@ -25,13 +25,12 @@ from pygase import _core
 
 __all__ = ["Bell", "Loop", "Tasks", "in_thread", "running"]
 
-#: Seconds that a thread that waits for an inbox is given to notice that it is closed.
-WATCHER_TIMEOUT = 1.0
-
 
 def running() -> Loop | None:
     """Return the event loop that runs in this thread, or None."""
-    asynchronous = asyncio._get_running_loop() is not None
+    # Asked of the module, if anybody has loaded it: that takes as long as all the rest of PyGaSe.
+    get_running_loop = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+    asynchronous = get_running_loop is not None and get_running_loop() is not None
     if (trio := sys.modules.get("trio")) is not None and _in_trio(trio):
         # An asyncio loop that runs on top of trio says so.
         sniffio = sys.modules.get("sniffio")
@@ -39,7 +38,7 @@ def running() -> Loop | None:
             return _TRIO
     if (meta := sys.modules.get("curio.meta")) is not None and meta.curio_running():
         return _CURIO
-    return _ASYNCIO if asynchronous else None
+    return _asyncio() if asynchronous else None
 
 
 def in_thread(function: Callable[[], Any], name: str) -> Future[Any]:
@@ -155,124 +154,6 @@ class Tasks:
             grace: Seconds to wait before that.
         """
         raise NotImplementedError
-
-
-class _AsyncioLoop(Loop):
-    name = "asyncio"
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    async def result(self, future: Future[Any]) -> Any:
-        return await asyncio.wrap_future(future)
-
-    async def ready(self, descriptor: int, to_write: bool = False) -> None:
-        loop = asyncio.get_running_loop()
-        event = asyncio.Event()
-        (loop.add_writer if to_write else loop.add_reader)(descriptor, event.set)
-        try:
-            await event.wait()
-        finally:
-            (loop.remove_writer if to_write else loop.remove_reader)(descriptor)
-
-    def bell(self, inbox: _core.Inbox) -> Bell:
-        return _AsyncioBell(inbox)
-
-    def tasks(self) -> Tasks:
-        return _AsyncioTasks()
-
-    def is_users(self, error: BaseException) -> bool:
-        if isinstance(error, asyncio.CancelledError):
-            # What the user code waited for was cancelled, and not the task that runs it.
-            task: Any = asyncio.current_task()
-            return hasattr(task, "cancelling") and not task.cancelling()
-        return isinstance(error, Exception)
-
-
-class _AsyncioBell(Bell):
-    def __init__(self, inbox: _core.Inbox) -> None:
-        super().__init__(inbox)
-        self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
-        self._watcher: threading.Thread | None = None
-        self._taken = threading.Event()
-        self._closing = False
-        descriptor = inbox.fileno()
-        if descriptor is not None:
-            try:
-                self._loop.add_reader(descriptor, self._event.set)
-            except NotImplementedError:
-                descriptor = None
-        self._descriptor = descriptor
-        if descriptor is None:
-            self._watcher = threading.Thread(target=self._watch, name="pygase-inbox", daemon=True)
-            self._watcher.start()
-
-    def ring(self) -> None:
-        self._event.set()
-
-    def clear(self) -> None:
-        self._event.clear()
-
-    async def wait(self, deadline: float | None = None) -> None:
-        if deadline is None:
-            await self._event.wait()
-        elif (left := deadline - time.monotonic()) <= 0:
-            await asyncio.sleep(0)
-        else:
-            timer = self._loop.call_later(left, self._event.set)
-            try:
-                await self._event.wait()
-            finally:
-                timer.cancel()
-
-    async def close(self) -> None:
-        if self._descriptor is not None:
-            self._loop.remove_reader(self._descriptor)
-        if self._watcher is not None:
-            self._closing = True
-            self._taken.set()
-            self.inbox.wake()
-            self._watcher.join(WATCHER_TIMEOUT)
-
-    def _watch(self) -> None:
-        while not self._closing:
-            if self.inbox.wait(None):
-                self._taken.clear()
-                if self._closing:
-                    break  # looked at after clearing, for closing sets it
-                with suppress(RuntimeError):  # the event loop may be closed already
-                    self._loop.call_soon_threadsafe(self._note)
-                    self._taken.wait()
-
-    def _note(self) -> None:
-        self._event.set()
-        self._taken.set()
-
-
-class _AsyncioTasks(Tasks):
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def cancel(self, task: asyncio.Task[Any]) -> None:
-        task.cancel()
-
-    async def end(self, grace: float) -> None:
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        if tasks and grace:
-            await asyncio.wait(tasks, timeout=grace)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _TrioLoop(Loop):
@@ -477,6 +358,13 @@ def _in_trio(trio: Any) -> bool:
     return True
 
 
+@functools.cache
+def _asyncio() -> Loop:
+    from pygase._asyncio_loop import AsyncioLoop
+
+    return AsyncioLoop()
+
+
 def _trio() -> Any:
     return sys.modules["trio"]
 
@@ -485,6 +373,5 @@ def _curio() -> Any:
     return sys.modules["curio"]
 
 
-_ASYNCIO = _AsyncioLoop()
 _TRIO = _TrioLoop()
 _CURIO = _CurioLoop()

@@ -6,16 +6,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import threading
 import time
 import weakref
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygase._loops import running
 from pygase.connection import ClientConnection, ClientSession
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["PolledSession"]
 
@@ -96,6 +98,8 @@ class PolledSession(ClientSession):
 
     def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
         if self._loop is None:
+            import asyncio
+
             self._loop = asyncio.new_event_loop()
             weakref.finalize(self, self._loop.close)
         task = self._loop.create_task(coroutine)

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import math
@@ -184,6 +183,8 @@ class Lane:
             self._ready(self)
 
     def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
+        import asyncio
+
         try:
             result = function()
             if (isinstance(result, Call) or asyncio.isfuture(result)) and result.done():

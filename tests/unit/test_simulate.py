@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -143,11 +142,3 @@ def _read_until(terminal: int, text: bytes) -> bytes:
     while text not in shown:
         shown += os.read(terminal, 4096)
     return shown
-
-
-def test_import_pygase_loads_no_tool():
-    code = "import json, sys, pygase; print(json.dumps(sorted(sys.modules)))"
-    modules = json.loads(subprocess.check_output([sys.executable, "-c", code]))
-    tools = {name for name in modules if name.startswith(("pygase.tools", "pygase._load", "pygase.__main__"))}
-    assert not tools
-    assert not {"argparse", "html", "rich"} & set(modules)
