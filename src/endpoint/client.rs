@@ -101,6 +101,8 @@ pub struct ClientConnection {
     /// Newest number sent when the state was asked for as a whole. Updates in packages that acknowledge nothing
     /// sent since were made for the copy as it was.
     asked_after: Option<Sqn>,
+    /// Number of the package whose update was merged last, if any was since then.
+    merged: Option<Sqn>,
     /// Of the newest package that came in.
     last_header: Header,
     next_send: Duration,
@@ -132,6 +134,7 @@ impl ClientConnection {
             greeting: None,
             presented_after: None,
             asked_after: None,
+            merged: None,
             last_header: Header::default(),
             next_send: Duration::ZERO,
             trying_since: Duration::ZERO,
@@ -314,7 +317,10 @@ impl ClientConnection {
                 return;
             }
             match self.replica.apply(update) {
-                Ok(true) => self.state_at = now,
+                Ok(true) => {
+                    self.state_at = now;
+                    self.merged = Some(package.header.sequence);
+                }
                 Ok(false) => {}
                 Err(_) => self.connection.stats.malformed += 1,
             }
@@ -435,11 +441,12 @@ impl ClientConnection {
         written
     }
 
-    /// Whether something newer than this update was merged. Numbers of updates hop so far that one from before a hop
-    /// may look newer; but of two packages, the one that was sent first never has the newer update.
+    /// Whether something newer than this update was merged. Its label does not tell where labels hop half way round
+    /// while it is under way; but of two packages, the one that was sent first never has the newer update.
     fn has_overtaken(&self, header: Header, update: &[u8]) -> bool {
-        let was_sent_earlier = self.connection.received.newest.newer_than(header.sequence);
-        self.replica.has_overtaken(update) || was_sent_earlier && self.replica.is_a_hop_behind(update)
+        let is_older = self.connection.received.newest.newer_than(header.sequence);
+        let was_sent_earlier = self.merged.is_some_and(|merged| merged.newer_than(header.sequence));
+        self.replica.has_overtaken(update) || is_older && was_sent_earlier
     }
 
     /// Whether a package was made before its sender knew that the state is asked for as a whole.
@@ -478,6 +485,7 @@ impl ClientConnection {
     fn resync(&mut self) {
         self.replica.resync();
         self.asked_after = Some(self.connection.local_sequence);
+        self.merged = None;
     }
 
     /// Whether the server has shown that it receives what we send, or we have waited long enough.

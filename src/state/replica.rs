@@ -149,14 +149,6 @@ impl Replica {
         msgpack::update_label(update).is_ok_and(|(time_order, _)| self.time_order().newer_than(time_order))
     }
 
-    /// Whether an update has a number that only a hop leads to from what the replica holds.
-    pub fn is_a_hop_behind(&self, update: &[u8]) -> bool {
-        const FAR: i32 = 16_384;
-        let held = self.time_order();
-        held != Sqn::ZERO
-            && msgpack::update_label(update).is_ok_and(|(time_order, _)| time_order.since(held) > FAR)
-    }
-
     /// What changed since the last time, if anything did.
     pub fn pull(&mut self) -> Option<Pulled> {
         let mut game = self.game;
