@@ -330,8 +330,23 @@ class Server:
             address = (self.hostname, self.port)
             raise RuntimeError(f"Server is already running on {address}; call shutdown() first.")
         self._session = None
-        self._session = ServerSession(hostname, port, self, event_wire, options=self._options._changed())
-        return self._session
+        options = self._options._changed()
+        monitor = options.pop("monitor", False)
+        session = ServerSession(hostname, port, self, event_wire, options=options)
+        self._session = session
+        if monitor:
+            self._serve_figures(session, None if monitor is True else monitor)
+        return session
+
+    def _serve_figures(self, session: ServerSession, tcp_port: int | None) -> None:
+        from pygase._monitor import Endpoint
+
+        assert self._port is not None, "the session listens"
+        try:
+            session.endpoint = Endpoint(self._port, tcp_port, self.stats)
+        except BaseException:
+            session.abandon()
+            raise
 
     def _send(
         self,

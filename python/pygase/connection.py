@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygase import _core
 from pygase._core import ClientPackage, Header, Package, ServerPackage
@@ -29,6 +29,9 @@ from pygase.utils import Comparable as Comparable
 from pygase.utils import LockedResource, NamedEnum, logger
 from pygase.utils import LockedRessource as LockedRessource
 from pygase.utils import Sqn as Sqn
+
+if TYPE_CHECKING:
+    from pygase._monitor import Endpoint
 
 __all__ = [
     "PROTOCOL_ID",
@@ -313,6 +316,8 @@ class ServerSession(Pump):
         self._is_ending = False
         self._kicked: dict[int, str] = {}
         self._last_stats: dict[str, int] = {}
+        #: Serves the figures of the server, while it runs.
+        self.endpoint: Endpoint | None = None
         self._store = server.game_state_store
         self._watch = StoreWatch(self._store)
         logger.info("Trying to run server on %s ...", (hostname, port))
@@ -433,6 +438,8 @@ class ServerSession(Pump):
             self.stats()
         self._udp.stop()
         self._server._hostname = self._server._port = None
+        if self.endpoint is not None:
+            self.endpoint.close()
 
     def _connected(self, handle: _core.PeerHandle) -> None:
         address = handle.address

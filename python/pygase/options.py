@@ -53,6 +53,11 @@ def _share(lowest: int, highest: int) -> int | None:
     return value
 
 
+def _port() -> bool | int:
+    value: bool | int = field(default=False, metadata={"port": True})
+    return value
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConnectionOptions:
     """What clients and servers have in common."""
@@ -157,6 +162,9 @@ class ServerOptions(ConnectionOptions):
         max_event_rate: How many bytes of events a client may send in a second, up to as many at once; 2048 to
             1073741824. Packages with more are dropped and count as lost.
         host_shutdown: Whether the first client may shut the server down.
+        monitor: Whether `pygase monitor` may read the figures of the server: from a unix socket that is for
+            the same user only, on Windows from the TCP port of the same number, for this machine only. A
+            number is a TCP port of this machine to serve them on as well, at `/metrics` for Prometheus.
 
     Raises:
         TypeError: There is no such option, or the value has the wrong type.
@@ -177,6 +185,7 @@ class ServerOptions(ConnectionOptions):
     max_package_rate: int = _count(500, 10, 1_000_000)
     max_event_rate: int = _count(262_144, 2048, 1 << 30, " bytes")
     host_shutdown: bool = True
+    monitor: bool | int = _port()
 
 
 class ConnectionSettings(TypedDict, total=False):
@@ -212,6 +221,7 @@ class ServerSettings(ConnectionSettings, total=False):
     max_package_rate: int
     max_event_rate: int
     host_shutdown: bool
+    monitor: bool | int
 
 
 def make_options(
@@ -247,6 +257,12 @@ def _default(options: ConnectionOptions, name: str) -> Any:
 
 
 def _check(owner: str, option: Field[Any], value: Any) -> None:
+    if "port" in option.metadata:
+        if not isinstance(value, int):
+            raise TypeError(f"option {option.name} of {owner} must be True, False or a port, not {value!r}")
+        if not isinstance(value, bool) and not 1 <= value <= 65535:
+            raise ValueError(f"option {option.name} of {owner} must be a port from 1 to 65535, not {value}")
+        return
     if isinstance(option.default, bool):
         if not isinstance(value, bool):
             raise TypeError(f"option {option.name} of {owner} must be True or False, not {value!r}")
