@@ -177,6 +177,60 @@ pub struct InTransit {
     pub bytes: Vec<u8>,
 }
 
+/// Datagrams on their way, in the order in which they arrive.
+#[derive(Debug, Default)]
+pub struct Transit {
+    datagrams: BinaryHeap<Reverse<InTransit>>,
+    sent: u64,
+}
+
+impl Transit {
+    /// Sends a datagram over a link. How many copies of it will arrive: 0 to 2.
+    pub fn send(
+        &mut self,
+        link: &mut Link,
+        now: Duration,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+    ) -> usize {
+        let before = self.datagrams.len();
+        link.send(now, bytes, |at, bytes| {
+            self.sent += 1;
+            self.datagrams.push(Reverse(InTransit { at, number: self.sent, from, to, bytes }));
+        });
+        self.datagrams.len() - before
+    }
+
+    /// The next datagram that has arrived by `now`.
+    pub fn receive(&mut self, now: Duration) -> Option<InTransit> {
+        if self.next_arrival()? > now {
+            return None;
+        }
+        self.datagrams.pop().map(|Reverse(datagram)| datagram)
+    }
+
+    /// When the next datagram arrives.
+    pub fn next_arrival(&self) -> Option<Duration> {
+        self.datagrams.peek().map(|Reverse(datagram)| datagram.at)
+    }
+
+    /// How many datagrams are on their way.
+    pub fn len(&self) -> usize {
+        self.datagrams.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.datagrams.is_empty()
+    }
+
+    /// Loses all of them.
+    pub fn clear(&mut self) {
+        self.datagrams.clear();
+    }
+}
+
 /// A network without topology: everybody reaches everybody, under the same conditions unless told otherwise.
 #[derive(Debug)]
 pub struct Network {
@@ -186,8 +240,7 @@ pub struct Network {
     pub towards: HashMap<SocketAddr, Conditions>,
     random: fastrand::Rng,
     links: HashMap<(SocketAddr, SocketAddr), Link>,
-    in_transit: BinaryHeap<Reverse<InTransit>>,
-    sent: u64,
+    transit: Transit,
 }
 
 impl Network {
@@ -198,33 +251,26 @@ impl Network {
             towards: HashMap::new(),
             random: fastrand::Rng::with_seed(seed),
             links: HashMap::new(),
-            in_transit: BinaryHeap::new(),
-            sent: 0,
+            transit: Transit::default(),
         }
     }
 
     /// Sends a datagram on its way.
     pub fn send(&mut self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        let Self { conditions, towards, random, links, in_transit, sent } = self;
+        let Self { conditions, towards, random, links, transit } = self;
         let link = links.entry((from, to)).or_insert_with(|| Link::new(random.u64(..), *conditions));
         link.conditions = *towards.get(&to).unwrap_or(conditions);
-        link.send(now, bytes, |at, bytes| {
-            *sent += 1;
-            in_transit.push(Reverse(InTransit { at, number: *sent, from, to, bytes }));
-        });
+        transit.send(link, now, from, to, bytes);
     }
 
     /// The next datagram that has arrived by `now`.
     pub fn receive(&mut self, now: Duration) -> Option<InTransit> {
-        if self.next_arrival()? > now {
-            return None;
-        }
-        self.in_transit.pop().map(|Reverse(datagram)| datagram)
+        self.transit.receive(now)
     }
 
     /// When the next datagram arrives.
     pub fn next_arrival(&self) -> Option<Duration> {
-        self.in_transit.peek().map(|Reverse(datagram)| datagram.at)
+        self.transit.next_arrival()
     }
 
     /// What became of everything that was sent so far.

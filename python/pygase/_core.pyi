@@ -277,14 +277,7 @@ class Relay:
         cls,
         listen: tuple[str, int],
         upstream: tuple[str, int],
-        *,
-        latency: float = 0.0,
-        jitter: float = 0.0,
-        loss: float = 0.0,
-        duplicate: float = 0.0,
-        reorder: float = 0.0,
-        rate: int = 0,
-        seed: int = 0,
+        conditions: dict[str, Any],
     ) -> Relay: ...
     @property
     def port(self) -> int | None: ...

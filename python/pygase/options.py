@@ -12,8 +12,10 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+from pygase.conditions import Conditions
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -73,10 +75,14 @@ class ConnectionOptions:
     max_waiting_bytes: int = _count(262_144, 2048, 1 << 30, " bytes")
     package_size: int = _count(1200, 256, 2048, " bytes")
     ordered_events: bool = False
+    conditions: Conditions | Mapping[str, Any] | str | None = None
 
     def __post_init__(self) -> None:
+        if self.conditions is not None:
+            object.__setattr__(self, "conditions", Conditions.of(self.conditions))
         for option in fields(self):
-            _check(type(self).__name__, option, getattr(self, option.name))
+            if option.name != "conditions":
+                _check(type(self).__name__, option, getattr(self, option.name))
         for low, high in (("interval_good", "interval_bad"), ("min_throttle_time", "max_throttle_time")):
             if getattr(self, low) > getattr(self, high):
                 limits = f"{low} is {getattr(self, low)} and {high} is {getattr(self, high)}"
@@ -85,7 +91,10 @@ class ConnectionOptions:
     def _changed(self) -> dict[str, Any]:
         """Return what is not at its default, for the core."""
         values = {option.name: getattr(self, option.name) for option in fields(self)}
-        return {name: value for name, value in values.items() if value != _default(self, name)}
+        changed = {name: value for name, value in values.items() if value != _default(self, name)}
+        if isinstance(self.conditions, Conditions):
+            changed["conditions"] = asdict(self.conditions)
+        return changed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +118,10 @@ class ClientOptions(ConnectionOptions):
             only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
+        conditions: A bad line for the client to play over, each way, to see how that is:
+            the name of a preset (dsl, 4g, satellite, wifi-cafe), a dict such as
+            `{"latency": "80ms", "loss": "5%", "seed": 7}`, or `Conditions`. None
+            is what the network does by itself.
         reconnect_for: A server that does not answer for this long is given up and the connection ends; 0.1 to
             86400. None means never: only `disconnect` ends it.
 
@@ -148,6 +161,10 @@ class ServerOptions(ConnectionOptions):
             only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
+        conditions: A bad line for the server to play over, each way, to see how that is:
+            the name of a preset (dsl, 4g, satellite, wifi-cafe), a dict such as
+            `{"latency": "80ms", "loss": "5%", "seed": 7}`, or `Conditions`. All clients share it. None
+            is what the network does by itself.
         max_connections: How many clients there may be at once; 1 to 1000000.
         idle_removal: A client from which nothing has come for this long is forgotten; 1 to 86400.
         max_unproven: How many addresses may be known before they have proven that they receive what they are
@@ -202,6 +219,7 @@ class ConnectionSettings(TypedDict, total=False):
     max_waiting_bytes: int
     package_size: int
     ordered_events: bool
+    conditions: Conditions | Mapping[str, Any] | str | None
 
 
 class ClientSettings(ConnectionSettings, total=False):

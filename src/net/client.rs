@@ -16,6 +16,7 @@ use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, wa
 use super::error::NetError;
 use super::fork;
 use super::inbox::{ClientNotice, Inbox, Notice};
+use super::line::Line;
 use super::log::{Log, Troubles};
 use super::udp::{self, Counters, Outbox, Received, SocketStats, UdpSocket, add};
 use crate::connection::Status;
@@ -89,17 +90,29 @@ impl UdpClient {
         connection: Arc<Mutex<ClientConnection>>,
         inbox: Arc<Inbox>,
     ) -> Result<Self, NetError> {
+        Self::start_behind(None, host, port, connection, inbox)
+    }
+
+    /// The same from the end of a line.
+    pub fn start_behind(
+        line: Option<Line>,
+        host: &str,
+        port: u16,
+        connection: Arc<Mutex<ClientConnection>>,
+        inbox: Arc<Inbox>,
+    ) -> Result<Self, NetError> {
         if port == 0 {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "a server has a port from 1 to 65535");
             return Err(NetError::Io { action: "connect to", host: host.to_owned(), port, source });
         }
         let remotes = udp::resolve(host, port)?.into_iter().map(udp::reachable).collect();
-        Self::start_at(remotes, host, port, connection, inbox)
+        Self::start_at(remotes, line, host, port, connection, inbox)
     }
 
     /// Connects to the first of `remotes`, which are what `host`:`port` stands for.
     fn start_at(
         remotes: Vec<SocketAddr>,
+        line: Option<Line>,
         host: &str,
         port: u16,
         connection: Arc<Mutex<ClientConnection>>,
@@ -111,7 +124,7 @@ impl UdpClient {
         let remote = socket.peer_addr().map_err(failed("connect to"))?;
         let socket = {
             let _inside = runtime.enter();
-            UdpSocket::adopt(socket, BATCH).map_err(failed("connect to"))?
+            UdpSocket::adopt(socket, BATCH).map_err(failed("connect to"))?.behind(line)
         };
         let counters = Arc::new(Counters::default());
         let shared = Arc::new(Shared {
@@ -385,8 +398,7 @@ impl Task {
     /// would take it for the session that it knows. It is tried again after a pause.
     fn connect(&mut self) -> bool {
         let Some(remote) = self.remotes.get(self.current).copied() else { return false };
-        if let Ok(socket) = udp::connect(remote).and_then(|socket| UdpSocket::adopt(socket, BATCH)) {
-            self.socket = socket;
+        if udp::connect(remote).and_then(|socket| self.socket.replace(socket)).is_ok() {
             *lock(&self.shared.remote) = remote;
             self.needs_port = false;
         } else {

@@ -61,6 +61,7 @@ pub(super) async fn wait<C>(
             return Poll::Ready(Wake::Turn);
         }
         // During a pause nothing happens, whatever is due; after it the socket is looked at again at once.
+        let deadline = [deadline, socket.next_arrival()].into_iter().flatten().min();
         match pause.or(deadline) {
             Some(at) => alarm.poll_at(at, context).map(|()| Wake::Turn),
             None => Poll::Pending,

@@ -13,6 +13,7 @@
 //! | [`error`] | what can go wrong at the caller |
 //! | [`fork`] | the moment of a fork, for which the threads stand still |
 //! | [`inbox`] | what happened, on its way to the thread that runs handlers |
+//! | [`line`] | a bad line between a socket and the network |
 //! | [`load`] | many clients at once, to see what a server holds |
 //! | [`log`] | what goes into the log of whoever runs handlers |
 //! | [`relay`] | a bad line between clients and a server |
@@ -29,6 +30,7 @@ pub mod error;
 mod faults;
 pub mod fork;
 pub mod inbox;
+pub mod line;
 pub mod load;
 pub mod log;
 pub mod relay;
@@ -40,6 +42,7 @@ pub use addresses::local_addresses;
 pub use client::UdpClient;
 pub use error::NetError;
 pub use inbox::{ClientNotice, Inbox, Notice};
+pub use line::Line;
 pub use load::{Load, LoadOptions, LoadReport};
 pub use relay::{Relay, RelayReport};
 pub use server::{ServerStats, UdpServer};

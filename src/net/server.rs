@@ -19,6 +19,7 @@ use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, me
 use super::error::NetError;
 use super::fork;
 use super::inbox::{Inbox, Notice};
+use super::line::Line;
 use super::log::{Log, Troubles};
 use super::udp::{self, BATCH, Counters, Outbox, Received, SocketStats, UdpSocket};
 use crate::endpoint::{self, Peer, ServerConfig, ServerEndpoint};
@@ -110,6 +111,19 @@ impl UdpServer {
         inbox: Arc<Inbox>,
         remembered: Vec<Arc<Peer>>,
     ) -> Result<Self, NetError> {
+        Self::start_behind(None, host, port, config, store, inbox, remembered)
+    }
+
+    /// The same at the end of a line.
+    pub fn start_behind(
+        line: Option<Line>,
+        host: &str,
+        port: u16,
+        config: ServerConfig,
+        store: Arc<Mutex<Store>>,
+        inbox: Arc<Inbox>,
+        remembered: Vec<Arc<Peer>>,
+    ) -> Result<Self, NetError> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(|e| {
             NetError::from_io("get randomness for", host, port, io::Error::other(e.to_string()))
@@ -118,17 +132,7 @@ impl UdpServer {
         for peer in remembered {
             endpoint.remember(peer);
         }
-        Self::start_endpoint(host, port, endpoint, inbox)
-    }
-
-    /// The same with an endpoint that is there already.
-    pub fn start_endpoint(
-        host: &str,
-        port: u16,
-        endpoint: ServerEndpoint,
-        inbox: Arc<Inbox>,
-    ) -> Result<Self, NetError> {
-        Ok(Self { shard: Shard::start(host, port, endpoint, inbox)? })
+        Ok(Self { shard: Shard::start(line, host, port, endpoint, inbox)? })
     }
 
     /// The address it listens on.
@@ -196,7 +200,13 @@ enum State<E> {
 
 impl<E: Endpoint> Shard<E> {
     /// Binds here, so that the caller learns what is wrong with the address, and drives in a thread of its own.
-    fn start(host: &str, port: u16, endpoint: E, inbox: Arc<Inbox>) -> Result<Self, NetError> {
+    fn start(
+        line: Option<Line>,
+        host: &str,
+        port: u16,
+        endpoint: E,
+        inbox: Arc<Inbox>,
+    ) -> Result<Self, NetError> {
         let failed = |action| move |source| NetError::Io { action, host: host.to_owned(), port, source };
         let socket = udp::bind(host, port)?;
         let address = socket.local_addr().map_err(failed("listen on"))?;
@@ -210,7 +220,7 @@ impl<E: Endpoint> Shard<E> {
         let driver = {
             let _inside = runtime.enter();
             Driver {
-                socket: UdpSocket::adopt(socket, BATCH).map_err(failed("listen on"))?,
+                socket: UdpSocket::adopt(socket, BATCH).map_err(failed("listen on"))?.behind(line),
                 endpoint,
                 commands: receiver,
                 outbox: Outbox::default(),

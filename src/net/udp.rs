@@ -8,10 +8,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+use super::clock;
 use super::error::NetError;
+use super::line::Line;
 use crate::wire::limits::MAX_DATAGRAM;
 
 #[cfg(all(target_os = "linux", not(feature = "portable-io")))]
@@ -86,6 +89,10 @@ stats! {
     connect_failed,
     /// Times receiving failed for another reason.
     receive_failed,
+    /// Datagrams that the conditions asked for dropped, either way.
+    line_dropped,
+    /// Datagrams that they let arrive twice.
+    line_duplicated,
     /// Panics caught in the loop that drives this socket.
     panics,
 }
@@ -263,6 +270,8 @@ pub(crate) struct UdpSocket {
     /// An IPv6 socket: IPv4 peers have mapped addresses, which nobody else gets to see.
     is_wide: bool,
     receiver: platform::Receiver,
+    /// What datagrams have to come through, both ways.
+    line: Option<Box<Line>>,
 }
 
 impl UdpSocket {
@@ -270,7 +279,27 @@ impl UdpSocket {
     pub(crate) fn adopt(socket: std::net::UdpSocket, batch: usize) -> io::Result<Self> {
         let io = tokio::net::UdpSocket::from_std(socket)?;
         let is_wide = io.local_addr()?.is_ipv6();
-        Ok(Self { io, is_wide, receiver: platform::Receiver::new(batch) })
+        Ok(Self { io, is_wide, receiver: platform::Receiver::new(batch), line: None })
+    }
+
+    /// The same socket at the end of a line.
+    pub(crate) fn behind(self, line: Option<Line>) -> Self {
+        Self { line: line.map(Box::new), ..self }
+    }
+
+    /// Goes on with another socket. What is on its way on the line is lost.
+    pub(crate) fn replace(&mut self, socket: std::net::UdpSocket) -> io::Result<()> {
+        self.io = tokio::net::UdpSocket::from_std(socket)?;
+        self.is_wide = self.io.local_addr()?.is_ipv6();
+        if let Some(line) = &mut self.line {
+            line.clear();
+        }
+        Ok(())
+    }
+
+    /// When the line has something to receive or to send, whatever the network does.
+    pub(crate) fn next_arrival(&self) -> Option<Duration> {
+        self.line.as_ref().and_then(|line| line.next_arrival())
     }
 
     /// Ready when there may be something to receive.
@@ -284,19 +313,30 @@ impl UdpSocket {
         counters: &Counters,
         mut handle: impl FnMut(SocketAddr, &[u8]),
     ) -> Received {
+        let Self { io, is_wide, receiver, line } = self;
+        if let Some(line) = line {
+            let now = clock::now();
+            while let Some((from, datagram)) = line.receive(now) {
+                handle(from, &datagram);
+            }
+        }
         for _ in 0..MAX_REFUSED {
             let (mut datagrams, mut bytes) = (0, 0);
-            let fault = injected(&self.io, Call::Receive);
+            let fault = injected(io, Call::Receive);
             let result = fault.map_or_else(
                 || {
-                    self.receiver.receive(&self.io, |from, datagram| {
+                    receiver.receive(io, |from, datagram| {
                         if datagram.len() > MAX_DATAGRAM {
                             add(&counters.oversize, 1);
                             return;
                         }
                         datagrams += 1;
                         bytes += datagram.len() as u64;
-                        handle(if self.is_wide { narrowed(from) } else { from }, datagram);
+                        let from = if *is_wide { narrowed(from) } else { from };
+                        match line {
+                            Some(line) => line.take(clock::now(), from, datagram, counters),
+                            None => handle(from, datagram),
+                        }
                     })
                 },
                 Err,
@@ -322,13 +362,19 @@ impl UdpSocket {
     }
 
     /// Sends all of `outbox` and empties it. What does not go at once is dropped and counted.
-    pub(crate) fn send(&self, outbox: &mut Outbox, counters: &Counters) {
+    pub(crate) fn send(&mut self, outbox: &mut Outbox, counters: &Counters) {
+        if let Some(line) = &mut self.line {
+            line.send(clock::now(), outbox, counters);
+        }
         platform::send(&self.io, self.is_wide, outbox, counters);
         outbox.clear();
     }
 
     /// Sends all of `outbox` to the one peer of a connected socket and empties it.
-    pub(crate) fn send_connected(&self, outbox: &mut Outbox, counters: &Counters) {
+    pub(crate) fn send_connected(&mut self, outbox: &mut Outbox, counters: &Counters) {
+        if let Some(line) = &mut self.line {
+            line.send(clock::now(), outbox, counters);
+        }
         // Straight to the system: the readiness tokio keeps is for those who wait until they may send.
         let socket = SockRef::from(&self.io);
         for (_, datagram) in outbox.iter() {

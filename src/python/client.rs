@@ -10,7 +10,7 @@ use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 use super::{
     connection::{PyClientConnection, client, lock},
     inbox::PyInbox,
-    options::configure,
+    options::{configure, line},
 };
 use crate::net::{Tick, TickTimer, UdpClient};
 
@@ -44,7 +44,8 @@ impl PyUdpClient {
         lock(&connection).connection_mut().config = config;
         *lock(&inbox.client) = Some(Arc::clone(&connection));
         let inbox = Arc::clone(&inbox.inbox);
-        let client = py.detach(|| UdpClient::start(hostname, port, connection, inbox))?;
+        let line = line(options)?;
+        let client = py.detach(|| UdpClient::start_behind(line, hostname, port, connection, inbox))?;
         let address = client.remote_addr();
         let address = (address.ip().to_string(), address.port());
         Ok(Self { address, client: Mutex::new(Some(Arc::new(client))) })

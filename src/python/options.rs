@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pyo3::{exceptions::PyTypeError, prelude::*, types::PyDict};
 
-use crate::{connection::Config, endpoint::ServerConfig};
+use crate::{connection::Config, endpoint::ServerConfig, net::Line, netsim::Conditions};
 
 /// What a server may be told.
 pub(super) fn server_config(options: Option<&Bound<'_, PyDict>>) -> PyResult<ServerConfig> {
@@ -35,6 +35,33 @@ pub(super) fn configure(config: &mut Config, options: Option<&Bound<'_, PyDict>>
     Ok(())
 }
 
+/// The line that `options` put a socket behind.
+pub(super) fn line(options: Option<&Bound<'_, PyDict>>) -> PyResult<Option<Line>> {
+    let Some(given) = options.map(|options| options.get_item("conditions")).transpose()?.flatten() else {
+        return Ok(None);
+    };
+    let (conditions, seed) = conditions(given.cast()?)?;
+    Ok(Some(Line::new(conditions, seed)))
+}
+
+/// The fields of `pygase.conditions.Conditions`, and the seed.
+pub(super) fn conditions(fields: &Bound<'_, PyDict>) -> PyResult<(Conditions, u64)> {
+    let (mut conditions, mut seed) = (Conditions::default(), 0);
+    for (name, value) in fields {
+        match &*name.extract::<String>()? {
+            "latency" => conditions.latency = seconds(&value)?,
+            "jitter" => conditions.jitter = seconds(&value)?,
+            "loss" => conditions.loss = value.extract()?,
+            "duplicate" => conditions.duplicate = value.extract()?,
+            "reorder" => conditions.reorder = value.extract()?,
+            "rate" => conditions.rate = value.extract()?,
+            "seed" => seed = value.extract()?,
+            name => return Err(PyTypeError::new_err(format!("conditions have no {name:?}"))),
+        }
+    }
+    Ok((conditions, seed))
+}
+
 fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     match name {
         "connection_timeout" => config.timeout = seconds(value)?,
@@ -48,6 +75,8 @@ fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()
         "max_waiting_bytes" => config.max_waiting_bytes = value.extract()?,
         "package_size" => config.package_size = value.extract()?,
         "ordered_events" => config.ordered_events = value.extract()?,
+        // Of the socket, not of the connection: see `line`.
+        "conditions" => {}
         _ => return Err(PyTypeError::new_err(format!("there is no option {name:?}"))),
     }
     Ok(())

@@ -1,14 +1,11 @@
 //! The relay behind `pygase simulate`, as the command line drives it.
 
-use std::{sync::Mutex, time::Duration};
+use std::sync::Mutex;
 
-use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
+use pyo3::{prelude::*, types::PyDict};
 
-use super::connection::lock;
-use crate::{
-    net::{Relay, RelayReport},
-    netsim::Conditions,
-};
+use super::{connection::lock, options};
+use crate::net::{Relay, RelayReport};
 
 /// A bad line between clients and a server, in a thread without Python.
 #[pyclass(frozen, name = "Relay", module = "pygase._core")]
@@ -16,35 +13,17 @@ pub(super) struct PyRelay(Mutex<Option<Relay>>, Mutex<RelayReport>);
 
 #[pymethods]
 impl PyRelay {
-    /// Relays from `listen` to `upstream` (host and port each). Times are seconds, shares 0.0..=1.0, `rate` bytes per
-    /// second (0: no limit). OSError as for a server's socket and a client's connection.
+    /// Relays from `listen` to `upstream` (host and port each); `conditions` are the fields of
+    /// `pygase.conditions.Conditions`. OSError as for a server's socket and a client's connection.
     #[new]
-    #[pyo3(signature = (listen, upstream, *, latency=0.0, jitter=0.0, loss=0.0, duplicate=0.0, reorder=0.0, rate=0, seed=0))]
-    #[allow(
-        clippy::too_many_arguments,
-        clippy::needless_pass_by_value,
-        reason = "arguments of one Python call"
-    )]
+    #[allow(clippy::needless_pass_by_value, reason = "arguments of one Python call")]
     fn new(
         py: Python<'_>,
         listen: (String, u16),
         upstream: (String, u16),
-        latency: f64,
-        jitter: f64,
-        loss: f64,
-        duplicate: f64,
-        reorder: f64,
-        rate: u32,
-        seed: u64,
+        conditions: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
-        let [latency, jitter] = [seconds("latency", latency)?, seconds("jitter", jitter)?];
-        for (name, value) in [("loss", loss), ("duplicate", duplicate), ("reorder", reorder)] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(PyValueError::new_err(format!("{name} is {value}, not from 0.0 to 1.0")));
-            }
-        }
-        let conditions =
-            Conditions { latency, jitter, loss, duplicate, reorder, rate, ..Conditions::default() };
+        let (conditions, seed) = options::conditions(conditions)?;
         let start = || Relay::start((&listen.0, listen.1), (&upstream.0, upstream.1), conditions, seed);
         Ok(Self(Mutex::new(Some(py.detach(start)?)), Mutex::default()))
     }
@@ -85,10 +64,4 @@ impl PyRelay {
         }
         Ok(dict)
     }
-}
-
-/// A duration of at most a minute.
-fn seconds(name: &str, value: f64) -> PyResult<Duration> {
-    let duration = Duration::try_from_secs_f64(value).ok().filter(|&it| it <= Duration::from_secs(60));
-    duration.ok_or_else(|| PyValueError::new_err(format!("{name} is {value} s, not from 0 to 60 s")))
 }

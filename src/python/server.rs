@@ -15,7 +15,7 @@ use pyo3::{
 use super::{
     connection::{PyServerConnection, lock, peers},
     inbox::PyInbox,
-    options::server_config,
+    options::{line, server_config},
     store::PyStore,
 };
 use crate::{
@@ -70,7 +70,9 @@ impl PyUdpServer {
             connection.connection_mut().configure(config.connection.or(by_class));
         }
         let (store, inbox) = (Arc::clone(&store.store), Arc::clone(&inbox.inbox));
-        let server = py.detach(|| UdpServer::start(hostname, port, config, store, inbox, remembered))?;
+        let line = line(options)?;
+        let server =
+            py.detach(|| UdpServer::start_behind(line, hostname, port, config, store, inbox, remembered))?;
         let address = server.local_addr();
         let address = (address.ip().to_string(), address.port());
         Ok(Self { address, server: Mutex::new(Some(Arc::new(server))) })

@@ -12,7 +12,7 @@ import pytest
 
 import pygase
 from pygase.__main__ import main
-from pygase.tools._conditions import PRESETS, Conditions, duration, rate, share
+from pygase.conditions import PRESETS, Conditions, duration, rate, share
 
 SIMULATE = [sys.executable, "-m", "pygase", "simulate"]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import textwrap
 import time
-from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from pygase import _core
+from pygase.conditions import PRESETS, QUANTITIES, Conditions
 from pygase.tools import _cli
-from pygase.tools._conditions import PRESETS, Conditions, duration, rate, share
 
 __all__ = ["add_command"]
 
@@ -35,13 +34,13 @@ examples:
 presets, each way:
 """
 
-_OPTIONS: dict[str, tuple[Callable[[str, str], float], str, str]] = {
-    "latency": (duration, "80ms", "one-way delay"),
-    "jitter": (duration, "20ms", "up to this much more, evenly distributed"),
-    "loss": (share, "5%", "datagrams that never arrive"),
-    "duplicate": (share, "1%", "datagrams that arrive twice"),
-    "reorder": (share, "2%", "datagrams held back by 10 to 50 ms, for others to overtake them"),
-    "rate": (rate, "256kbit", "what gets through per second; up to 200 ms of it wait, the rest is dropped"),
+_OPTIONS = {
+    "latency": ("80ms", "one-way delay"),
+    "jitter": ("20ms", "up to this much more, evenly distributed"),
+    "loss": ("5%", "datagrams that never arrive"),
+    "duplicate": ("1%", "datagrams that arrive twice"),
+    "reorder": ("2%", "datagrams held back by 10 to 50 ms, for others to overtake them"),
+    "rate": ("256kbit", "what gets through per second; up to 200 ms of it wait, the rest is dropped"),
 }
 
 
@@ -71,7 +70,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--preset", choices=sorted(PRESETS), help="a line that players have; the options below change it"
     )
-    for name, (_, example, text) in _OPTIONS.items():
+    for name, (example, text) in _OPTIONS.items():
         parser.add_argument(f"--{name}", metavar=example, help=text)
     parser.add_argument("--seed", type=_seed, default=0, metavar="7", help="decides what happens to what (0)")
     parser.set_defaults(run=_run)
@@ -80,7 +79,7 @@ def add_command(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     try:
         conditions = _conditions(options)
-        relay = _core.Relay(options.listen, options.upstream, **_named(conditions), seed=options.seed)
+        relay = _core.Relay(options.listen, options.upstream, asdict(conditions))
     except (OSError, ValueError) as error:
         _cli.complain("simulate", error)
         return 2
@@ -106,17 +105,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _conditions(options: argparse.Namespace) -> Conditions:
-    conditions = PRESETS[options.preset] if options.preset else Conditions()
-    given = {
-        name: parse(name, text)
-        for name, (parse, _, _) in _OPTIONS.items()
-        if (text := getattr(options, name)) is not None
-    }
-    return replace(conditions, **given)  # type: ignore[arg-type]
-
-
-def _named(conditions: Conditions) -> dict[str, Any]:
-    return {field.name: getattr(conditions, field.name) for field in fields(conditions)}
+    texts = {name: getattr(options, name) for name in _OPTIONS}
+    given = {name: QUANTITIES[name](name, text) for name, text in texts.items() if text is not None}
+    preset = PRESETS[options.preset] if options.preset else Conditions()
+    return replace(preset, **given, seed=options.seed)  # type: ignore[arg-type]
 
 
 def _line(report: dict[str, int]) -> str:

@@ -25,7 +25,7 @@ impl Client {
         let connection = Arc::new(Mutex::new(ClientConnection::default()));
         let inbox = Arc::new(Inbox::new());
         let (shared, told) = (Arc::clone(&connection), Arc::clone(&inbox));
-        let driver = UdpClient::start_at(remotes, "test", 0, shared, told).unwrap();
+        let driver = UdpClient::start_at(remotes, None, "test", 0, shared, told).unwrap();
         Self { driver, connection, inbox }
     }
 

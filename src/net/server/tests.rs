@@ -56,7 +56,7 @@ impl Endpoint for Echo {
 
 fn start(port: u16) -> Result<(Shard<Echo>, Arc<Inbox>), NetError> {
     let inbox = Arc::new(Inbox::new());
-    Ok((Shard::start("127.0.0.1", port, Echo::default(), Arc::clone(&inbox))?, inbox))
+    Ok((Shard::start(None, "127.0.0.1", port, Echo::default(), Arc::clone(&inbox))?, inbox))
 }
 
 fn peer(shard: &Shard<Echo>) -> Plain {

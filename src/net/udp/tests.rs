@@ -87,7 +87,7 @@ fn lengths_at_the_limit() {
 fn one_that_cannot_be_sent_does_not_hold_up_the_others() {
     in_runtime(async {
         let counters = Counters::default();
-        let socket = UdpSocket::adopt(bind("127.0.0.1", 0).unwrap(), BATCH).unwrap();
+        let mut socket = UdpSocket::adopt(bind("127.0.0.1", 0).unwrap(), BATCH).unwrap();
         let peer = peer("127.0.0.1");
         let mut outbox = Outbox::default();
         for n in 0..5_u8 {
@@ -110,7 +110,7 @@ fn one_that_cannot_be_sent_does_not_hold_up_the_others() {
 fn a_full_send_buffer_drops_and_counts() {
     in_runtime(async {
         let counters = Counters::default();
-        let socket = UdpSocket::adopt(bind("127.0.0.1", 0).unwrap(), BATCH).unwrap();
+        let mut socket = UdpSocket::adopt(bind("127.0.0.1", 0).unwrap(), BATCH).unwrap();
         SockRef::from(&socket.io).set_send_buffer_size(1).unwrap();
         // Loopback delivers within the call, so a queue has to be somebody else's: a peer that never reads holds the
         // bytes only on its side, and nothing is ever full. What must hold anywhere: every datagram is accounted for.
