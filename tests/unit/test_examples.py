@@ -1,51 +1,14 @@
 """The examples play by themselves, each side in a process of its own."""
 
-import contextlib
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.examples import EXAMPLES, finish, serving, start
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 STARTED, CHASE = EXAMPLES / "getting_started", EXAMPLES / "chase"
-
-
-def start(script, *arguments):
-    return subprocess.Popen(
-        [sys.executable, str(script), *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "SDL_VIDEODRIVER": "dummy"},
-    )
-
-
-@contextlib.contextmanager
-def serving(script, *arguments):
-    """A server process and the port it chose."""
-    process = start(script, "--port", 0, *arguments)
-    try:
-        line = process.stdout.readline()
-        match = re.fullmatch(r"listening on localhost:(\d+)\n", line)
-        assert match, line + process.stderr.read()
-        yield process, match[1]
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def finish(process, timeout=20):
-    output, errors = process.communicate(timeout=timeout)
-    assert process.returncode == 0, output + errors
-    # Packages to a client that has left time out, which a server that is there for long enough says.
-    lines = [line for line in errors.splitlines() if not line.startswith("packages lost or dropped; ")]
-    assert lines == []
-    return output
 
 
 def test_the_dragon_is_hit_and_the_host_closes_the_server():

@@ -1,0 +1,46 @@
+"""The programs of the examples as processes, each with its network and none with a screen."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def start(script, *arguments):
+    """Start a script with pipes for all it reads and writes."""
+    return subprocess.Popen(
+        [sys.executable, str(script), *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SDL_VIDEODRIVER": "dummy", "ARCADE_HEADLESS": "1"},
+    )
+
+
+@contextlib.contextmanager
+def serving(script, *arguments):
+    """A server process and the port it chose."""
+    process = start(script, "--port", 0, *arguments)
+    try:
+        line = process.stdout.readline()
+        match = re.fullmatch(r"listening on localhost:(\d+)\n", line)
+        assert match, line + process.stderr.read()
+        yield process, match[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def finish(process, timeout=20):
+    """Wait for a process that ends well, and return what it printed."""
+    output, errors = process.communicate(timeout=timeout)
+    assert process.returncode == 0, output + errors
+    # Packages to a client that has left time out, which a server that is there for long enough says.
+    lines = [line for line in errors.splitlines() if not line.startswith("packages lost or dropped; ")]
+    assert lines == []
+    return output
