@@ -31,6 +31,8 @@ pub(super) struct Outgoing {
     pub(super) number: Option<EventNumber>,
     /// How often it is sent again when it gets lost.
     pub(super) retries: u32,
+    /// It was sent, and perhaps only the acknowledgement got lost.
+    pub(super) may_have_come: bool,
 }
 
 /// Events that wait for a package, bounded in number and bytes.
@@ -77,12 +79,12 @@ impl OutgoingEvents {
         self.queue.front()
     }
 
-    /// Takes out those that are not to be sent again when they get lost; gives their callbacks.
-    pub(super) fn drain_unretried(&mut self) -> Vec<CallbackId> {
+    /// Takes out those that are to stay no longer; gives their callbacks.
+    pub(super) fn retain(&mut self, stays: impl Fn(&Outgoing) -> bool) -> Vec<CallbackId> {
         let mut callbacks = Vec::new();
         let bytes = &mut self.bytes;
         self.queue.retain(|outgoing| {
-            let stays = outgoing.retries > 0;
+            let stays = stays(outgoing);
             if !stays {
                 *bytes -= outgoing.event.len();
                 callbacks.extend(outgoing.callback);

@@ -197,7 +197,10 @@ impl Connection {
         let next = self.event_number.wrapping_add(1);
         let number =
             ((retries > 0 || in_order) && has_room).then_some(EventNumber { number: next, in_order });
-        if self.outgoing.push(&self.config, Outgoing { event, callback, number, retries }) {
+        if self
+            .outgoing
+            .push(&self.config, Outgoing { event, callback, number, retries, may_have_come: false })
+        {
             self.event_number = number.map_or(self.event_number, |number| number.number);
         } else {
             self.stats.queue_full += 1;
@@ -309,7 +312,7 @@ impl Connection {
             let Some(next) = next else { break };
             self.stats.events_sent += 1;
             match next.retries.checked_sub(1) {
-                Some(retries) => package.again.push(Outgoing { retries, ..next }),
+                Some(retries) => package.again.push(Outgoing { retries, may_have_come: true, ..next }),
                 None => package.callbacks.extend(next.callback),
             }
         }
@@ -452,8 +455,12 @@ impl Connection {
 
     /// Gives up events in flight or waiting that are not to be sent again; the others wait.
     pub fn abandon_unretried(&mut self) {
-        self.lose_in_flight();
-        self.happened.extend(self.outgoing.drain_unretried().into_iter().map(ConnectionEvent::TimedOut));
+        self.abandon_but(|outgoing| outgoing.retries > 0);
+    }
+
+    /// Gives up events that may have come to the other side, which will not know them again; the others wait.
+    pub(crate) fn abandon_doubtful(&mut self) {
+        self.abandon_but(|outgoing| !outgoing.may_have_come);
     }
 
     /// Takes over the memory of which numbered events came from another connection, `None` for a peer never spoken
@@ -521,6 +528,11 @@ impl Connection {
             }
         }
         self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
+    }
+
+    fn abandon_but(&mut self, stays: impl Fn(&Outgoing) -> bool) {
+        self.lose_in_flight();
+        self.happened.extend(self.outgoing.retain(stays).into_iter().map(ConnectionEvent::TimedOut));
     }
 
     /// Has what was in lost packages sent again before anything else, or tells that it is lost.

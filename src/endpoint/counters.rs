@@ -7,6 +7,8 @@ pub struct Counters {
     pub datagrams: u64,
     /// Dropped because they were no packages (from known and unknown addresses).
     pub malformed: u64,
+    /// Dropped because nobody can be answered at port 0.
+    pub unanswerable: u64,
     /// Packages from addresses that have not proven themselves.
     pub unproven: u64,
     /// Answers sent to such addresses.
@@ -48,6 +50,7 @@ impl Counters {
         [
             ("datagrams", self.datagrams),
             ("malformed", self.malformed),
+            ("unanswerable", self.unanswerable),
             ("unproven", self.unproven),
             ("answers", self.answers),
             ("unproven_bytes_in", self.unproven_bytes_in),

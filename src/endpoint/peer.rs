@@ -102,6 +102,8 @@ struct RestartCandidate {
     base: Sqn,
     /// It always says that it is one of ours.
     hello: bool,
+    /// It came when the client had been lost: no copy of what that said when it first came.
+    after_loss: bool,
 }
 
 /// Who decides when a package goes out.
@@ -250,15 +252,17 @@ impl ServerConnection {
     pub(super) fn belongs(&mut self, now: Duration, package: &Package<'_>) -> Belongs {
         let header = &package.header;
         let local = self.connection.local_sequence;
+        let lost = self.connection.status() == Status::Disconnected;
         if header.ack == Sqn::ZERO {
             let young = now.saturating_sub(self.began) < STRAGGLERS;
             if young && self.connection.received.classify(header.sequence) == Arrival::Older {
                 return Belongs::No;
             }
             // A client that acknowledges nothing has started anew, or is a fresh one.
-            let candidate =
-                self.restart_candidate.get_or_insert(RestartCandidate { base: local, hello: true });
+            let fresh = RestartCandidate { base: local, hello: true, after_loss: false };
+            let candidate = self.restart_candidate.get_or_insert(fresh);
             candidate.hello &= header.ack_bitfield == HELLO;
+            candidate.after_loss |= lost;
             return Belongs::No;
         }
         let (usual, in_bulk) = MAX_ACK_REGRESS;
@@ -272,10 +276,11 @@ impl ServerConnection {
         let plausible = f64::from(ahead) <= at_once + per_second * self.connection.silence(now).as_secs_f64();
         let fits = plausible
             && matches!(self.connection.received.classify(header.sequence), Arrival::Newest | Arrival::Older);
-        let lost = self.connection.status() == Status::Disconnected;
         match self.restart_candidate {
             // A package of the session before would either be news to it, or acknowledge nothing so new.
-            Some(RestartCandidate { base, .. }) if header.ack.newer_than(base) && (!fits || lost) => {
+            Some(RestartCandidate { base, after_loss, .. })
+                if header.ack.newer_than(base) && (!fits || lost && after_loss) =>
+            {
                 Belongs::Restarted
             }
             _ if plausible => Belongs::Yes,

@@ -135,6 +135,10 @@ impl ServerEndpoint {
             self.counters.banned += 1;
             return;
         }
+        if from.port() == 0 {
+            self.counters.unanswerable += 1;
+            return;
+        }
         let known = self.by_address.get(&from).copied();
         if datagram == SHUTDOWN || datagram == SHUT_ME_DOWN {
             self.handle_shutdown(now, known, datagram);

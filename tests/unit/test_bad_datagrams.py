@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import socket
+import struct
 import threading
 from pathlib import Path
 
@@ -73,6 +74,27 @@ def test_thrown_at_a_client(wait_for):
         assert client.connection.status == CONNECTED
         client.disconnect()
         thread.join(10)
+
+
+def test_source_port_0_is_counted_and_never_answered(server, peer, wait_for):
+    player = peer().join()
+    body = wire.client_package(1)
+    # Ports, length, and no checksum: what a UDP socket never sends.
+    datagram = struct.pack(">HHHH", 0, server.port, 8 + len(body), 0) + body
+    before = server.stats()["server"]
+    try:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    except PermissionError:
+        pytest.skip("raw sockets need permission")
+    with raw:
+        for _ in range(5):
+            raw.sendto(datagram, ("127.0.0.1", 0))
+    wait_for(lambda: server.stats()["server"]["unanswerable"] == 5)
+    after = server.stats()["server"]
+    assert (after["unproven"], after["answers"]) == (before["unproven"], before["answers"])
+    count = len(player.received)
+    assert player.talk(lambda: len(player.received) > count + 10)
+    assert server.stats()["server"]["send_failed"] == 0
 
 
 def test_nan_and_infinities_are_values(server, peer):

@@ -83,7 +83,7 @@ impl World {
         let mut sent = Vec::new();
         let mut out = Vec::new();
         while let Some(to) = self.server.poll_transmit(self.now, &mut out) {
-            assert!(out.len() <= 2048);
+            assert!(out.len() <= 2048 && to.port() != 0);
             self.note_events();
             self.spoken_to.insert(to);
             let traffic = self.traffic.entry(to).or_default();

@@ -172,6 +172,27 @@ fn outages_of_any_length_and_direction_make_no_event_come_twice() {
 }
 
 #[test]
+fn nothing_comes_twice_by_a_session_whose_token_was_never_heard() {
+    let mut talk = Talk::new(1, Conditions::default(), Config::default());
+    while talk.world.only_client().connection().status() != Status::Connected {
+        talk.run(MS);
+    }
+    talk.dispatch(50);
+    talk.world.cut = (false, true);
+    talk.run(MS * 300);
+    assert_eq!(talk.up.got, [1]);
+    // The machine sleeps until the server has forgotten its client.
+    let at = *talk.world.clients.keys().next().unwrap();
+    let asleep = talk.world.clients.remove(&at).unwrap();
+    talk.world.run(MS * 70_000);
+    talk.world.clients.insert(at, asleep);
+    talk.dispatch(50);
+    talk.world.cut = (false, false);
+    talk.run(MS * 5000);
+    assert_eq!((&talk.up.got[..], talk.up.timed_out[&1], talk.up.acknowledged[&2]), (&[1, 2][..], 1, 1));
+}
+
+#[test]
 fn whoever_ends_the_connection_every_sender_is_told() {
     for end in 0..3 {
         let mut talk = Talk::new(end, lines()[1], Config::default());

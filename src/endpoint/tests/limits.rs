@@ -48,6 +48,17 @@ fn a_flood_of_addresses_costs_little_and_disturbs_no_player() {
 }
 
 #[test]
+fn port_0_is_dropped_and_counted() {
+    let mut server = endpoint(&store(1, &serde_json::json!({})));
+    for datagram in [&header(Sqn::new(1), Sqn::ZERO)[..], SHUTDOWN, b""] {
+        server.handle_datagram(MS, address("9.9.9.9:0"), datagram);
+    }
+    assert_eq!(sent(&mut server, MS), []);
+    let counters = server.counters();
+    assert_eq!((counters.unanswerable, counters.unproven, counters.malformed), (3, 0, 0));
+}
+
+#[test]
 fn a_source_has_a_share_of_the_connections_unless_it_is_private() {
     let store = store(1, &serde_json::json!({}));
     let mut server = endpoint(&store);

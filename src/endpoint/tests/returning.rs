@@ -84,6 +84,28 @@ fn a_client_that_starts_anew_on_the_port_of_a_lost_session_takes_over() {
 }
 
 #[test]
+fn a_hello_that_came_again_before_an_outage_ends_no_session() {
+    let line = Conditions { latency: MS * 5, ..Conditions::default() };
+    let mut world = World::new(line, &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 500);
+    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    let token = peer.lock().token();
+    world.cut = (true, false);
+    world.run(MS * 10);
+    let mut hello = Vec::new();
+    let header = Header { sequence: Sqn::new(1), ack: Sqn::ZERO, ack_bitfield: HELLO };
+    PackageWriter::new(&mut hello, header, Body::Client { time_order: Sqn::ZERO }).unwrap();
+    world.server.handle_datagram(world.now, at, &hello);
+    world.run(MS * 6000);
+    assert_eq!(peer.lock().connection().status(), Status::Disconnected);
+    world.cut = (false, false);
+    world.run(MS * 1500);
+    assert_eq!(peer.lock().connection().status(), Status::Connected);
+    assert_eq!((peer.lock().token(), world.server.connections()), (token, 1));
+}
+
+#[test]
 fn a_lost_session_sends_strangers_no_more_than_three_bytes_for_one() {
     let mut world = World::new(Conditions::default(), &serde_json::json!({"text": "x".repeat(1000)}));
     let at = world.join();
