@@ -163,7 +163,7 @@ fn a_raw_peer_joins_and_follows() {
     let took = clock::now().abs_diff(start);
     assert!(took > Duration::from_millis(900) && took < Duration::from_secs(3), "40 packages in {took:?}");
     let stats = server.driver.stats();
-    assert_eq!(stats.connections, 1);
+    assert_eq!(stats.gauges.connections, 1);
     assert_eq!(stats.endpoint.proven, 1);
     assert_eq!(stats.socket.panics, 0);
     server.driver.stop();
@@ -187,7 +187,7 @@ fn garbage_changes_nothing_but_counters() {
     thread::sleep(Duration::from_millis(200));
     assert_eq!(client.status(), Status::Connected);
     let stats = server.driver.stats();
-    assert_eq!((stats.connections, stats.socket.panics), (1, 0));
+    assert_eq!((stats.gauges.connections, stats.socket.panics), (1, 0));
     assert!(stats.endpoint.malformed > 100 && stats.socket.oversize > 100, "{stats:?}");
 }
 
@@ -306,7 +306,7 @@ fn a_hundred_clients() {
     let received = end.socket.datagrams_received - start.datagrams_received;
     let sent = end.socket.datagrams_sent - start.datagrams_sent;
     assert!((500..4500).contains(&received) && (500..4500).contains(&sent), "{received} {sent} a second");
-    assert_eq!(end.connections, 100);
+    assert_eq!(end.gauges.connections, 100);
     for client in &clients {
         assert_eq!(client.status(), Status::Connected);
     }

@@ -33,6 +33,8 @@ __all__ = ["GameStateMachine"]
 EVENT_LIMIT = 16_384
 #: The part of the interval after which the game loop leaves waiting events to the next time step.
 EVENT_SHARE = 0.95
+#: Share of a new time step in the smoothed time of one.
+TICK_GAIN = 0.1
 
 
 def _is_stepping(machine: GameStateMachine) -> bool:
@@ -67,6 +69,8 @@ class GameStateMachine:
         self._stopped.set()
         self._stepping: int | None = None
         self._timer: _core.TickTimer | LoopTimer | None = None
+        self._ticks = 0
+        self._tick_seconds = self._tick_time = self._longest_tick = 0.0
         runs_in_this_process(self)
 
     def _leave_behind(self) -> None:
@@ -90,6 +94,20 @@ class GameStateMachine:
         """
         timer = self._timer
         return self._overruns + (0 if timer is None else timer.overruns)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters and gauges of the game loop, as README lists them; any thread may call it."""
+        return {
+            "game_time": self.game_time,
+            "ticks": self._ticks,
+            "tick_seconds": self._tick_seconds,
+            "tick_time": self._tick_time,
+            "longest_tick": self._longest_tick,
+            "overruns": self.overruns,
+            "events_dropped": self.events_dropped,
+            "events_waiting": len(self._event_queue),
+            "errors": dict(self._errors.counts),
+        }
 
     @functools.partial(dual, at_once=True)
     def _push_event(self, event: Event) -> None:
@@ -226,8 +244,10 @@ class GameStateMachine:
                 timer.wait()  # the first tick comes at once
             with workers():
                 while not self._stopping:
-                    if not await self._step(loop, dt, time.monotonic() + EVENT_SHARE * interval):
+                    began = time.monotonic()
+                    if not await self._step(loop, dt, began + EVENT_SHARE * interval):
                         break
+                    self._count_tick(time.monotonic() - began)
                     if shared is not None:
                         elapsed = await shared.wait()
                     else:
@@ -276,6 +296,12 @@ class GameStateMachine:
         self._push_results(results, game_state)
         self.game_time += dt
         return True
+
+    def _count_tick(self, seconds: float) -> None:
+        self._tick_time += TICK_GAIN * (seconds - self._tick_time) if self._ticks else seconds
+        self._longest_tick = max(self._longest_tick, seconds)
+        self._tick_seconds += seconds
+        self._ticks += 1
 
     def _push_results(self, results: list[tuple[str, dict[str, Any]]], game_state: GameState) -> None:
         """Push what a time step changes at once, or without what cannot be shared."""

@@ -167,6 +167,11 @@ class Lane:
         self._waiting.append((what, function))
         self._look()
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for those before them."""
+        return len(self._waiting)
+
     def step(self) -> None:
         """Call the next function; to be called when this lane has said that it is ready."""
         self._is_ready = False

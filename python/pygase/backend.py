@@ -310,7 +310,8 @@ class Server:
     def stats(self) -> dict[str, Any]:
         """Return the counters and gauges of this server, as README lists them; any thread may call it.
 
-        Those of the last run if it does not run; before the first it is empty.
+        Those of the game loop are among them while it gets the events.
+        They are those of the last run if it does not run; before the first it is empty.
         """
         session = self._session
         if session is None:
@@ -320,7 +321,16 @@ class Server:
             for address, connection in self.connections.copy().items()
             if isinstance(connection, ServerConnection)
         }
-        return {"server": session.stats(), "clients": clients, "errors": dict(session.errors.counts)}
+        stats = {
+            "server": session.stats(),
+            "state": session.state_stats(),
+            "clients": clients,
+            "errors": dict(session.errors.counts),
+        }
+        machine = session.event_wire
+        if isinstance(machine, GameStateMachine):
+            stats["game_loop"] = machine.stats()
+        return stats
 
     def _start(self, port: int, hostname: str, event_wire: Any) -> ServerSession:
         check_port(port)
@@ -436,16 +446,8 @@ class Backend:
                     game_loop.join(1.0)  # it has nothing left to do but to end
 
     def stats(self) -> dict[str, Any]:
-        """Return `Server.stats` and what the game loop counts, as README lists it; any thread may call it."""
-        machine = self.game_state_machine
-        game_loop = {
-            "game_time": machine.game_time,
-            "overruns": machine.overruns,
-            "events_dropped": machine.events_dropped,
-            "events_waiting": len(machine._event_queue),
-            "errors": dict(machine._errors.counts),
-        }
-        return {**self.server.stats(), "game_loop": game_loop}
+        """Return `Server.stats` and `GameStateMachine.stats`, see README; any thread may call it."""
+        return {**self.server.stats(), "game_loop": self.game_state_machine.stats()}
 
     @dual
     def shutdown(self) -> None:

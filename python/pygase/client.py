@@ -365,8 +365,12 @@ class Client:
         if not isinstance(connection, ClientConnection):
             return {}
         session = connection._session
-        errors = {} if session is None else dict(session.errors.counts)
-        return {"connection": gauges_of(connection), "errors": errors}
+        return {
+            "connection": gauges_of(connection),
+            "state": connection._state_stats(),
+            "socket": {} if session is None else session.stats(),
+            "errors": {} if session is None else dict(session.errors.counts),
+        }
 
     def _snapshots(self) -> Snapshots:
         connection = self._connected()

@@ -20,7 +20,7 @@ from pygase._core import ClientPackage, Header, Package, ServerPackage
 from pygase._dual import dual
 from pygase._errors import DuplicateSequenceError, ProtocolIDMismatchError
 from pygase._life import Bans, Hooks, Reason
-from pygase._pump import Pump
+from pygase._pump import Lane, Pump
 from pygase._steps import Steps
 from pygase._store import GameStateStore, StoreWatch
 from pygase.event import Event as Event  # games may take it from here, too
@@ -154,7 +154,7 @@ class ClientConnection(_core.ClientConnection, Connection):
             self._session.shutdown(shutdown_server)
 
     def stats(self) -> dict[str, Any]:
-        """Return the counters of this connection by name."""
+        """Return the counters and gauges of this connection by name."""
         return _with_user_counters(self, super().stats())
 
     def _create_next_package(self) -> ClientPackage:
@@ -208,7 +208,7 @@ class ServerConnection(_core.ServerConnection, Connection):
         await ServerSession(hostname, port, server, event_wire, cls).run()
 
     def stats(self) -> dict[str, Any]:
-        """Return the counters of this connection by name."""
+        """Return the counters and gauges of this connection by name."""
         return _with_user_counters(self, super().stats())
 
     def _create_next_package(self) -> ServerPackage:
@@ -226,6 +226,7 @@ class ClientSession(Pump):
         super().__init__()
         self._connection = connection
         self._is_leaving = False
+        self._last_stats: dict[str, int] = {}
         options = dict(options or {})
         self._reconnect_for: float | None = options.pop("reconnect_for", None)
         self._missing_since: float | None = time.monotonic()
@@ -289,7 +290,16 @@ class ClientSession(Pump):
     def stop(self) -> None:
         """Close the socket."""
         self._is_leaving = True
+        self.stats()
         self._udp.stop()
+
+    def stats(self) -> dict[str, int]:
+        """Return what the socket counts, as it was last if the connection has ended."""
+        if not self.done.is_set():
+            stats = self._udp.stats()
+            if stats:
+                self._last_stats = {**stats, "notices_waiting": len(self.inbox)}
+        return dict(self._last_stats)
 
     def _say_goodbye(self) -> None:
         self._is_leaving = True
@@ -310,7 +320,7 @@ class ServerSession(Pump):
     ) -> None:
         super().__init__()
         self._server = server
-        self._event_wire = event_wire
+        self.event_wire = event_wire
         self._connection_class = connection_class
         self._connections: dict[int, ServerConnection] = {}
         self._is_ending = False
@@ -411,10 +421,16 @@ class ServerSession(Pump):
         self._udp.ban(*Bans.parse(address), KICK_TIME)
 
     def stats(self) -> dict[str, int]:
-        """Return the counters of the socket and of strangers, as they were last if the server has ended."""
+        """Return what the server, its socket and strangers count, as it was last if the server has ended."""
         if not self.done.is_set():
-            self._last_stats = self._udp.stats() or self._last_stats
+            stats = self._udp.stats()
+            if stats:
+                self._last_stats = {**stats, "notices_waiting": len(self.inbox)}
         return dict(self._last_stats)
+
+    def state_stats(self) -> dict[str, Any]:
+        """Return how the game state stands that clients get."""
+        return self._watch.mirror.stats()
 
     def _leave_behind(self) -> None:
         """Be over: this is the child of a fork, and what ran is the parent's."""
@@ -446,11 +462,11 @@ class ServerSession(Pump):
         connection = self._server.connections.get(address)
         if isinstance(connection, ServerConnection):
             connection.event_handler = self._server._universal_event_handler
-            connection.event_wire = self._event_wire
+            connection.event_wire = self.event_wire
             connection.game_state_store = self._store
         else:
             connection = self._connection_class(
-                address, self._server._universal_event_handler, self._store, 0, self._event_wire
+                address, self._server._universal_event_handler, self._store, 0, self.event_wire
             )
         connection._attach(handle)
         self._connections[handle.tag] = connection
@@ -493,19 +509,29 @@ class ServerSession(Pump):
         logger.info("Client connection from %s removed.", address)
 
 
-def gauges_of(connection: Connection) -> dict[str, Any]:
-    """Return the counters of a connection, its status, quality and round trip time in seconds.
+def gauges_of(connection: ClientConnection | ServerConnection) -> dict[str, Any]:
+    """Return the counters and gauges of a connection, as README lists them.
 
     Args:
         connection: The connection.
     """
-    status = ConnectionStatus(connection.status).name.lower()
-    gauges = {"status": status, "quality": connection.quality, "round_trip_time": connection.latency}
-    return {**gauges, **connection.stats()}
+    return {
+        "status": ConnectionStatus(connection.status).name.lower(),
+        "quality": connection.quality,
+        "round_trip_time": connection.latency,
+        "time_order": int(
+            connection._time_order()
+            if isinstance(connection, ClientConnection)
+            else connection.last_client_time_order
+        ),
+        **connection.stats(),
+    }
 
 
 def _with_user_counters(connection: Connection, stats: dict[str, Any]) -> dict[str, Any]:
-    lane = vars(connection).get("_lane")
-    for name, count in lane.counters.items() if lane is not None else ():
-        stats[name] = stats.get(name, 0) + count
+    lane: Lane | None = vars(connection).get("_lane")
+    if lane is not None:
+        for name, count in lane.counters.items():
+            stats[name] = stats.get(name, 0) + count
+        stats["events_to_handle"] += lane.waiting
     return stats

@@ -80,7 +80,7 @@ const fn bit(behind: i32) -> u32 {
 }
 
 /// Whether `header` acknowledges `sequence`.
-fn acknowledges(header: Header, sequence: Sqn) -> bool {
+pub(super) fn acknowledges(header: Header, sequence: Sqn) -> bool {
     match header.ack.since(sequence) {
         0 => true,
         behind @ 1..=WINDOW => header.ack_bitfield & bit(behind) != 0,

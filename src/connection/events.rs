@@ -75,6 +75,11 @@ impl OutgoingEvents {
         Some(outgoing)
     }
 
+    /// How many wait, and how many bytes they have.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.queue.len(), self.bytes)
+    }
+
     pub(super) fn front(&self) -> Option<&Outgoing> {
         self.queue.front()
     }

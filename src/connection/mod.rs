@@ -9,6 +9,7 @@ mod arrivals;
 mod config;
 mod congestion;
 mod events;
+mod round_trip;
 mod stats;
 mod steps;
 #[cfg(test)]
@@ -21,7 +22,7 @@ pub use acks::{Arrival, InFlight, ReceiveWindow, SentPackage};
 pub use config::Config;
 pub use congestion::{Congestion, Quality};
 pub use events::DispatchError;
-pub use stats::Stats;
+pub use stats::{Gauges, Stats};
 pub use token::Token;
 pub(crate) use token::{EVENT_SIZE as TOKEN_EVENT_SIZE, event as token_event, in_event as token_in};
 
@@ -29,12 +30,11 @@ use crate::wire::{Body, EventNumber, Header, Package, PackageWriter, Sqn, WireEr
 pub(crate) use arrivals::NumberedArrivals;
 use arrivals::Taken;
 use events::{IncomingBudget, Outgoing, OutgoingEvents};
+use round_trip::{Jitter, Overdue, smoothed};
 
 /// Whom to tell what became of an event. Given out by whoever dispatches it.
 pub type CallbackId = u64;
 
-/// Share of a new round trip time in the smoothed one.
-const LATENCY_GAIN: f64 = 0.1;
 /// After this long without a package from the other side, sending slows down.
 const SILENCE_BEFORE_DECAY: Duration = Duration::from_secs(1);
 /// Time between packages to a silent peer.
@@ -114,12 +114,14 @@ pub struct Connection {
     pub latency: f64,
     /// Newest round trip time that was not taken yet.
     round_trip: Option<Duration>,
+    jitter: Jitter,
     /// Sending speed.
     pub congestion: Congestion,
     /// Counters.
     pub stats: Stats,
     status: Status,
     in_flight: InFlight,
+    overdue: Overdue,
     outgoing: OutgoingEvents,
     incoming: IncomingBudget,
     happened: VecDeque<ConnectionEvent>,
@@ -151,10 +153,12 @@ impl Connection {
             received: ReceiveWindow::default(),
             latency: 0.0,
             round_trip: None,
+            jitter: Jitter::default(),
             congestion: Congestion::new(&config, 0.0),
             stats: Stats::default(),
             status: Status::Disconnected,
             in_flight: InFlight::default(),
+            overdue: Overdue::default(),
             outgoing: OutgoingEvents::default(),
             incoming: IncomingBudget::default(),
             happened: VecDeque::new(),
@@ -358,6 +362,9 @@ impl Connection {
         if let Some(before) = now.checked_sub(self.config.package_timeout) {
             let lost: Vec<_> = std::iter::from_fn(|| self.in_flight.pop_sent_until(before)).collect();
             self.stats.lost += lost.len() as u64;
+            for package in &lost {
+                self.overdue.push(package.sequence, package.at);
+            }
             self.lose(lost);
         }
         if let Some(arrivals) = &mut self.arrivals {
@@ -430,6 +437,8 @@ impl Connection {
         self.local_sequence = Sqn::ZERO;
         self.received = ReceiveWindow::default();
         self.latency = 0.0;
+        self.jitter = Jitter::default();
+        self.overdue.clear();
         self.congestion = Congestion::new(&self.config, now.as_secs_f64());
         self.last_heard = None;
     }
@@ -493,11 +502,21 @@ impl Connection {
     }
 
     fn acknowledge(&mut self, now: Duration, header: Header) {
-        let Self { in_flight, latency, round_trip: newest, stats, happened, arrived, .. } = self;
-        in_flight.acknowledge(header, |package| {
-            let round_trip = now.saturating_sub(package.at);
+        let Self {
+            in_flight, overdue, latency, jitter, round_trip: newest, stats, happened, arrived, ..
+        } = self;
+        let mut note = |round_trip: Duration| {
             *newest = Some(round_trip);
             *latency = smoothed(*latency, round_trip.as_secs_f64());
+            jitter.note(round_trip);
+        };
+        // What was in them has timed out, and that stands.
+        overdue.acknowledge(now, header, |round_trip| {
+            note(round_trip);
+            stats.acknowledged_late += 1;
+        });
+        in_flight.acknowledge(header, |package| {
+            note(now.saturating_sub(package.at));
             stats.acknowledged += 1;
             arrived.extend(package.number);
             happened.extend(package.into_callbacks().map(ConnectionEvent::Acknowledged));
@@ -554,9 +573,4 @@ impl Connection {
         let packages = self.in_flight.drain().collect();
         self.lose(packages);
     }
-}
-
-/// The smoothed round trip time after a new one.
-fn smoothed(latency: f64, round_trip: f64) -> f64 {
-    latency + LATENCY_GAIN * (round_trip - latency)
 }

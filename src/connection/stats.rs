@@ -1,4 +1,6 @@
-//! Counters of one connection: everything that was dropped has one.
+//! Counters of one connection: everything that was dropped has one. Gauges: how it stands.
+
+use super::Connection;
 
 /// What a connection has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Stats {
     pub acknowledged: u64,
     /// Own packages that were not acknowledged within the package timeout.
     pub lost: u64,
+    /// Those of them that were acknowledged after all.
+    pub acknowledged_late: u64,
     /// Packages dropped because their number had come before.
     pub duplicate: u64,
     /// Packages dropped because they were more than 32 behind the newest.
@@ -35,6 +39,35 @@ pub struct Stats {
     pub events_repeated: u64,
     /// Events handed on after some that were dispatched later, because they came too late to be waited for.
     pub events_out_of_order: u64,
+}
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gauges {
+    /// How much round trip times differ from one to the next, smoothed, in seconds.
+    pub jitter: f64,
+    /// Packages that are neither acknowledged nor lost yet.
+    pub in_flight: usize,
+    /// Events that wait for a package.
+    pub events_to_send: usize,
+    /// Their bytes.
+    pub bytes_to_send: usize,
+    /// Events, fates of events and changes that nobody has taken yet.
+    pub events_to_handle: usize,
+}
+
+impl Connection {
+    /// How it stands.
+    pub fn gauges(&self) -> Gauges {
+        let (events_to_send, bytes_to_send) = self.outgoing.waiting();
+        Gauges {
+            jitter: self.jitter.seconds,
+            in_flight: self.in_flight.len(),
+            events_to_send,
+            bytes_to_send,
+            events_to_handle: self.happened.len(),
+        }
+    }
 }
 
 impl Stats {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Arrival, Config, Connection, ConnectionEvent, SentPackage, smoothed};
+use super::{Arrival, Config, Connection, ConnectionEvent, SentPackage, round_trip::smoothed};
 use crate::wire::Sqn;
 
 impl Connection {

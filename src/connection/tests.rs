@@ -262,3 +262,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_line_slower_than_the_package_timeout_has_a_round_trip_time_too() {
+    let (mut left, mut right) = (Connection::default(), Connection::default());
+    let mut on_the_way = std::collections::VecDeque::new();
+    for turn in 0..1600_u32 {
+        let now = MS * 25 * turn;
+        for (index, from) in [&mut left, &mut right].into_iter().enumerate() {
+            let mut datagram = Vec::new();
+            from.handle_timeout(now);
+            from.write_package(now, Body::Plain, 2048, 5, &mut datagram).unwrap();
+            on_the_way.push_back((now + MS * 1500, index, datagram));
+        }
+        while on_the_way.front().is_some_and(|(at, ..)| *at <= now) {
+            let (_, index, datagram) = on_the_way.pop_front().unwrap();
+            let to = if index == 0 { &mut right } else { &mut left };
+            to.receive(now, &Package::decode(Kind::Plain, &datagram).unwrap());
+        }
+    }
+    let (stats, gauges) = (left.stats, left.gauges());
+    assert!((left.latency - 3.0).abs() < 0.1, "{}", left.latency);
+    assert!(gauges.jitter < 0.001 && (39..=40).contains(&gauges.in_flight), "{gauges:?}");
+    assert!(stats.acknowledged == 0 && stats.acknowledged_late > 1400, "{stats:?}");
+    assert_eq!(left.congestion.quality, Quality::Bad);
+}

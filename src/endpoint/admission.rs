@@ -247,10 +247,14 @@ impl Admission {
         None
     }
 
+    /// How many addresses it has.
+    pub(super) fn len(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
     /// How many bytes the table takes, and what it points to.
     pub(super) fn memory(&self) -> usize {
-        let strangers = self.slots.iter().flatten().count();
-        self.slots.len() * size_of::<usize>() + strangers * size_of::<Stranger>() + self.held_in_all
+        self.slots.len() * size_of::<usize>() + self.len() * size_of::<Stranger>() + self.held_in_all
     }
 
     /// A token that nobody guesses.

@@ -24,6 +24,11 @@ impl Bans {
                 && self.addresses.get(&canonical(from)).is_some_and(|until| now < *until)
     }
 
+    /// How many there are, those that are over and not cleared away yet included.
+    pub(super) fn len(&self) -> usize {
+        self.hosts.len() + self.addresses.len()
+    }
+
     /// Bans a host, or with a port that address only, for ever or until `until`; says whether there was room.
     pub(super) fn add(
         &mut self,

@@ -1,4 +1,4 @@
-//! Counters of a server that belong to no connection: what strangers sent, what limits dropped.
+//! Counters of a server that belong to no connection: what strangers sent, what limits dropped. Gauges: how it stands.
 
 /// What an endpoint has seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,5 +85,31 @@ impl Counters {
             ("wrong_tokens", self.wrong_tokens),
             ("shutdown_refused", self.shutdown_refused),
         ]
+    }
+}
+
+/// How an endpoint stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Clients that have proven themselves and are not forgotten.
+    pub connections: usize,
+    /// Addresses that have not proven themselves.
+    pub unproven_entries: usize,
+    /// Bytes it takes to know them.
+    pub unproven_memory: usize,
+    /// Hosts and addresses that are banned.
+    pub bans: usize,
+}
+
+impl Gauges {
+    /// Every gauge under the name users know it by.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("connections", self.connections as u64),
+            ("unproven_entries", self.unproven_entries as u64),
+            ("unproven_memory", self.unproven_memory as u64),
+            ("bans", self.bans as u64),
+        ]
+        .into_iter()
     }
 }

@@ -20,7 +20,7 @@ mod tests;
 
 pub use client::{ClientAction, ClientConnection};
 pub use config::ServerConfig;
-pub use counters::Counters;
+pub use counters::{Counters, Gauges};
 pub use peer::{Peer, ServerConnection};
 pub use server::{ServerEndpoint, ServerEvent};
 

@@ -9,7 +9,7 @@ use std::{
 
 use super::bans::Bans;
 use super::{
-    Counters, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConfig, ServerConnection,
+    Counters, Gauges, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConfig, ServerConnection,
     admission::{Admission, Proven},
     bucket::Bucket,
     peer::{Belongs, Lapsed},
@@ -241,14 +241,19 @@ impl ServerEndpoint {
         &self.counters
     }
 
-    /// How many bytes it takes at present to know addresses that have not proven themselves.
-    pub fn unproven_memory(&self) -> usize {
-        self.admission.memory()
-    }
-
     /// How many clients have proven themselves and are not forgotten.
     pub fn connections(&self) -> usize {
         self.by_address.len()
+    }
+
+    /// How it stands.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            connections: self.connections(),
+            unproven_entries: self.admission.len(),
+            unproven_memory: self.admission.memory(),
+            bans: self.bans.len(),
+        }
     }
 
     /// The clients, in no order.

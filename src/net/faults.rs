@@ -83,7 +83,7 @@ mod tests {
         let port = server.local_addr().port();
         let client = UdpClient::start("127.0.0.1", port, Arc::clone(&connection), Arc::default()).unwrap();
         let mut address = None;
-        wait("no client came", || server.stats().connections == 1);
+        wait("no client came", || server.stats().gauges.connections == 1);
         let mut notices = Vec::new();
         inbox.drain(&mut notices);
         for notice in notices {
@@ -112,6 +112,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!((server.stats().connections, server.stats().socket.panics), (1, 0));
+        assert_eq!((server.stats().gauges.connections, server.stats().socket.panics), (1, 0));
     }
 }

@@ -175,9 +175,14 @@ impl Inbox {
         }
     }
 
+    /// How many notices wait to be taken.
+    pub fn len(&self) -> usize {
+        self.lock().notices.len()
+    }
+
     /// Whether there is nothing to take.
     pub fn is_empty(&self) -> bool {
-        self.lock().notices.is_empty()
+        self.len() == 0
     }
 
     /// Nothing more is taken in; whoever waits comes back. What is in it can still be taken.

@@ -82,15 +82,14 @@ pub struct ServerStats {
     pub socket: SocketStats,
     /// Its endpoint: strangers and limits.
     pub endpoint: endpoint::Counters,
-    /// How many clients have proven themselves and are not forgotten.
-    pub connections: usize,
+    /// How its endpoint stands.
+    pub gauges: endpoint::Gauges,
 }
 
 impl ServerStats {
     /// Every figure under the name users know it by.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let connections = ("connections", self.connections as u64);
-        self.socket.entries().chain(self.endpoint.entries()).chain([connections])
+        self.socket.entries().chain(self.endpoint.entries()).chain(self.gauges.entries())
     }
 }
 
@@ -163,9 +162,9 @@ impl UdpServer {
 
     /// What it went through, also after it has stopped.
     pub fn stats(&self) -> ServerStats {
-        let asked = self.shard.query(|endpoint| (*endpoint.counters(), endpoint.connections()));
-        let (endpoint, connections) = asked.unwrap_or_default();
-        ServerStats { socket: self.shard.counters.snapshot(), endpoint, connections }
+        let asked = self.shard.query(|endpoint| (*endpoint.counters(), endpoint.gauges()));
+        let (endpoint, gauges) = asked.unwrap_or_default();
+        ServerStats { socket: self.shard.counters.snapshot(), endpoint, gauges }
     }
 
     /// Stops it: every session ends, [`Notice::Stopped`] is the last notice, and the port is free when this returns.

@@ -23,6 +23,7 @@ use super::{
     package::Package,
     server::PyPeerHandle,
     shim,
+    stats::{self, StateGauges},
     steps::{self, HandClock, Owner},
     store::PyStore,
 };
@@ -380,32 +381,13 @@ impl PyConnection {
         Ok(if acked { acknowledged } else { timed_out })
     }
 
-    /// Counters of this connection by name.
+    /// Counters and gauges of this connection by name.
     ///
-    /// They say what was sent, received, lost and dropped, and whether both sides are pygase-rs ('hello').
+    /// They say what was sent, received, lost and dropped, what waits, and whether both sides are pygase-rs
+    /// ('hello').
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stats = self.with(|connection| connection.stats);
-        let dict = PyDict::new(py);
-        for (name, value) in [
-            ("sent", stats.sent),
-            ("received", stats.received),
-            ("bytes_sent", stats.bytes_sent),
-            ("bytes_received", stats.bytes_received),
-            ("acknowledged", stats.acknowledged),
-            ("lost", stats.lost),
-            ("duplicate", stats.duplicate),
-            ("late", stats.late),
-            ("malformed", stats.malformed),
-            ("implausible", stats.implausible),
-            ("queue_full", stats.queue_full),
-            ("over_rate", stats.over_rate),
-            ("events_received", stats.events_received),
-            ("events_sent", stats.events_sent),
-            ("events_repeated", stats.events_repeated),
-            ("events_out_of_order", stats.events_out_of_order),
-        ] {
-            dict.set_item(name, value)?;
-        }
+        let (stats, gauges) = self.with(|connection| (connection.stats, connection.gauges()));
+        let dict = stats::of_connection(py, stats, gauges)?;
         dict.set_item("hello", self.hello())?;
         Ok(dict)
     }
@@ -454,6 +436,17 @@ impl PyClientConnection {
             Core::Plain(_) | Core::Server(_) => Sqn::ZERO,
         };
         shim::to_sqn(slf.py(), time_order)
+    }
+
+    /// How the game state stands that came in.
+    fn _state_stats<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Core::Client(connection) = slf.as_super().get().core() else { return Ok(PyDict::new(py)) };
+        let gauges = {
+            let mut connection = lock(&connection);
+            let replica = connection.replica_mut();
+            StateGauges::of(replica.time_order(), replica.tree())
+        };
+        gauges.into_dict(py)
     }
 
     /// What changed in the game state since the last call, or None: whether to forget what was there

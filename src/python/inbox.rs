@@ -120,6 +120,11 @@ impl PyInbox {
         PyList::new(py, rows)
     }
 
+    /// How many notices wait to be taken.
+    fn __len__(&self) -> usize {
+        self.inbox.len()
+    }
+
     /// Whether there is something to take.
     #[getter]
     fn pending(&self) -> bool {

@@ -16,6 +16,7 @@ mod relay;
 mod server;
 pub(crate) mod shim;
 pub(crate) mod sqn;
+mod stats;
 mod steps;
 mod store;
 

@@ -7,7 +7,7 @@ use std::{
 
 use pyo3::{exceptions::PyOverflowError, prelude::*, types::PyDict};
 
-use super::{codec, connection::lock};
+use super::{codec, connection::lock, stats::StateGauges};
 use crate::{
     net::clock,
     state::{Merged, Store},
@@ -51,6 +51,16 @@ impl PyStore {
         let bytes = codec::encode(update.as_any(), "")?;
         let merged = py.detach(|| lock(&self.store).push(clock::now(), Sqn::new(time_order), &bytes))?;
         self.report(&merged, LEFT_OUT)
+    }
+
+    /// How it stands: time order, how many values (maps included) and how many bytes of keys and values are alive,
+    /// how many deletions are remembered.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let gauges = {
+            let store = lock(&self.store);
+            StateGauges::of(store.time_order(), store.tree())
+        };
+        gauges.into_dict(py)
     }
 
     /// How many writes there were.

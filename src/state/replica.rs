@@ -139,6 +139,11 @@ impl Replica {
         }
     }
 
+    /// What it holds.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// Whether everything was asked for and is not whole yet.
     pub fn is_resyncing(&self) -> bool {
         self.filling.is_some()

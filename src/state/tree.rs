@@ -93,6 +93,8 @@ pub struct Tree {
     ordinals: u64,
     stamps: u64,
     alive: usize,
+    /// Bytes of the keys and leaves that are alive.
+    size: usize,
     /// Tombstones in order of death; those that were revived since are skipped when their turn comes.
     graves: VecDeque<(Revision, NodeId)>,
     newest_grave: Revision,
@@ -139,6 +141,7 @@ impl Tree {
             ordinals: 0,
             stamps: 0,
             alive: 0,
+            size: 0,
             graves: VecDeque::new(),
             newest_grave: Revision::ZERO,
             limit,
@@ -164,6 +167,11 @@ impl Tree {
     /// Whether nothing is in the state.
     pub fn is_empty(&self) -> bool {
         self.alive == 0
+    }
+
+    /// How many bytes the keys and values that are alive have, msgpacked.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// How many tombstones are kept.
@@ -310,6 +318,8 @@ impl Tree {
             self.revive(id);
         }
         self.unlink(id);
+        self.size += bytes.len();
+        self.size -= self.leaf_size(id);
         let node = self.node_mut(id);
         if let Value::Leaf(old) = &mut node.value {
             old.clear();
@@ -327,6 +337,7 @@ impl Tree {
         }
         self.revive(id);
         self.unlink(id);
+        self.size -= self.leaf_size(id);
         self.node_mut(id).value = Value::Map;
         self.link(id);
         true
@@ -393,6 +404,14 @@ impl Tree {
         }
     }
 
+    /// How many bytes a living leaf has; 0 for anything else.
+    fn leaf_size(&self, id: NodeId) -> usize {
+        match &self.node(id).value {
+            Value::Leaf(bytes) => bytes.len(),
+            Value::Map | Value::Dead(_) => 0,
+        }
+    }
+
     fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         self.node(id).children.values().copied()
     }
@@ -403,6 +422,7 @@ impl Tree {
             return;
         }
         self.alive += 1;
+        self.size += self.node(id).key.len();
         let parent = self.node(id).parent;
         let node = self.node_mut(parent);
         node.alive_children += 1;
@@ -424,6 +444,7 @@ impl Tree {
         let since = Revision(self.revision.0 + 1);
         self.kill_children(id);
         self.unlink(id);
+        self.size -= self.leaf_size(id) + self.node(id).key.len();
         let node = self.node_mut(id);
         node.value = Value::Dead(match std::mem::replace(&mut node.value, Value::Map) {
             Value::Leaf(bytes) => Last::Leaf(bytes),

@@ -214,6 +214,8 @@ fn run(plan: &Plan) -> Result<(), TestCaseError> {
     }
     store.forget(store.tree().revision());
     prop_assert_eq!(store.tree().tombstones(), 0);
+    let afresh = Store::new(Sqn::new(1), &store.tree().to_msgpack()).unwrap();
+    prop_assert_eq!((store.tree().size(), store.tree().len()), (afresh.tree().size(), afresh.tree().len()));
     Ok(())
 }
 

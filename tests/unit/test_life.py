@@ -181,10 +181,47 @@ def test_readme_lists_every_key(client, wait_for):
     stats = backend.stats()
     backend.server.shutdown()
     for dicts in (stats, backend.stats()):
-        assert set(dicts) == {"server", "clients", "errors", "game_loop"}
-        for name in ("server", "errors", "game_loop"):
+        assert set(dicts) == {"server", "state", "clients", "errors", "game_loop"}
+        for name in ("server", "state", "errors", "game_loop"):
             assert set(dicts[name]) - {"errors"} == listed(name) - {"errors"}, name
     connections = [*stats["clients"].values(), client.stats()["connection"]]
     assert len(connections) == 2
     for connection in connections:
         assert set(connection) == listed("connection")
+
+
+def test_gauges_say_what_waits_and_how_large_it_is(client, wait_for):
+    backend = pygase.Backend(
+        pygase.GameState(text="x" * 100), lambda game_state, dt: {"now": game_state.time_order}, {}
+    )
+    backend.server.run_in_thread(event_wire=backend.game_state_machine)
+    try:
+        client.start(backend.server.port)
+        client.register_event_handler("TELL", lambda: None)
+        wait_for(lambda: client.stats()["state"]["values"])
+        backend.server.dispatch_event("TELL")
+        wait_for(lambda: client.stats()["connection"]["events_received"])
+        waiting = client.stats()["connection"]["events_to_handle"]
+        client.poll()
+        assert client.stats()["connection"]["events_to_handle"] < waiting
+        for _ in range(3):
+            client.dispatch_event("TELL", "x" * 1900)
+        assert client.stats()["connection"]["bytes_to_send"] > 1900
+        wait_for(lambda: client.stats()["connection"]["events_to_send"] == 0)
+        backend.game_state_machine.run_game_loop_in_thread(0.002)
+        wait_for(lambda: backend.game_state_machine.stats()["ticks"] > 20)
+        backend.game_state_machine.stop()
+        stats = backend.server.stats()
+        loop = stats["game_loop"]
+        assert 0 < loop["tick_time"] <= loop["longest_tick"] <= loop["tick_seconds"]
+        assert 100 < stats["state"]["size"] < 200
+        wait_for(lambda: client.stats()["state"] == {**backend.server.stats()["state"], "deletions": 0})
+        wait_for(
+            lambda: (
+                next(iter(backend.server.stats()["clients"].values()))["time_order"]
+                == client.stats()["state"]["time_order"]
+            )
+        )
+        assert client.stats()["socket"]["datagrams_received"] > 0
+    finally:
+        backend.shutdown()

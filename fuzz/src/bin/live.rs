@@ -139,7 +139,7 @@ fn main() {
             println!(
                 "{:7} {memory:8} {:12} {sent:19} {lost:5} {malformed:10} {thrown:8}",
                 now(),
-                stats.connections
+                stats.gauges.connections
             );
             next_report += 60;
         }

@@ -43,7 +43,7 @@ fn a_flood_of_addresses_costs_little_and_disturbs_no_player() {
     let rate = (world.delivered[&at] - before) as f64 / 10.0;
     assert!(rate >= 39.5, "{rate} packages a second");
     assert_eq!(world.server.connections(), 1);
-    let memory = world.server.unproven_memory();
+    let memory = world.server.gauges().unproven_memory;
     assert!((4 << 20..8 << 20).contains(&memory), "the flood fills it, and no more: {memory} bytes");
 }
 
