@@ -117,9 +117,22 @@ bench: environments core-fast ## what package pairs, replication and the import 
 	$(BIN)/python benches/ticks.py
 	$(BIN)/python benches/imports.py
 
+SPHINX = $(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet --doctree-dir .cache/doctrees
+
+.PHONY: docs
+docs: .venv/.docs-tools core-test ## the documentation (docs/_build/html), with all examples and programs in it run
+	$(SPHINX) -b html docs docs/_build/html
+	$(SPHINX) -b doctest docs docs/_build/doctest
+	$(PYTEST) tests/docs
+
+.PHONY: linkcheck
+linkcheck: .venv/.docs-tools core-test ## the external links of the documentation, listed (needs the internet, fails for none)
+	-$(SPHINX) -b linkcheck docs docs/_build/linkcheck
+	@cat docs/_build/linkcheck/output.txt
+
 .PHONY: clean
 clean: ## remove everything that was built or installed
-	rm -rf .venv .venv-original .cache dist target .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-original .cache dist target docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f python/pygase/_core*.so python/pygase/_core*.pyd
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -237,6 +250,10 @@ $(BIN)/python:
 .venv/.dev-tools: requirements-dev.txt requirements-test.txt requirements-build.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch .venv/.build-tools $@
+
+.venv/.docs-tools: requirements-docs.txt .venv/.dev-tools
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
+	@touch $@
 
 .venv-original/.installed: requirements-original.txt
 	$(PYTHON) -m venv .venv-original

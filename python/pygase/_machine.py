@@ -165,7 +165,7 @@ class GameStateMachine:
             interval: Seconds between the starts of two time steps.
 
         Returns:
-            The thread, no daemon: the process ends only after `stop`.
+            The thread, no daemon; the process ends only after `stop`.
 
         Raises:
             NotImplementedError: There is no `time_step`.

@@ -89,7 +89,7 @@ class Client:
             hostname: Hostname or IP address of the server.
 
         Returns:
-            The thread, no daemon: the process ends only after `disconnect`.
+            The thread, no daemon; the process ends only after `disconnect`.
 
         Raises:
             TypeError: The port is no int or the hostname no str.
