@@ -3,18 +3,7 @@
 //! Each client numbers, acknowledges and reports time orders as an original one does, and sends events at a
 //! chosen rate. It keeps no copy of the state: what is measured is the server.
 
-use std::{
-    cell::RefCell,
-    io,
-    net::IpAddr,
-    rc::Rc,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{
     net::UdpSocket,
@@ -23,7 +12,12 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{clock, error::NetError, udp};
+use super::{
+    clock,
+    error::NetError,
+    udp,
+    worker::{Shared, Worker},
+};
 use crate::{
     connection::{Config, Connection, Receipt},
     wire::{Body, Kind, Package, Sqn, limits, msgpack},
@@ -101,6 +95,11 @@ impl LoadReport {
         Some(RTT_STEP * (bar as u32 + 1))
     }
 
+    /// How many round trips took how many tenths of a millisecond, without those that none took.
+    pub fn rtt_histogram(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        self.rtt.iter().copied().enumerate().filter(|&(_, count)| count > 0)
+    }
+
     fn count_rtt(&mut self, round_trip: Duration) {
         if self.rtt.is_empty() {
             self.rtt = vec![0; RTT_STEPS];
@@ -112,13 +111,9 @@ impl LoadReport {
     }
 }
 
-/// A load that is on, until its time is over or it is dropped.
+/// A load that is on, until its time is over or it is stopped or dropped.
 #[derive(Debug)]
-pub struct Load {
-    report: Arc<Mutex<LoadReport>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Load(Worker<LoadReport>);
 
 impl Load {
     /// Starts clients of the server at `host`:`port`, in a thread of their own.
@@ -132,49 +127,24 @@ impl Load {
         // All sockets at once, so that too low a limit on open files is an error here.
         let sockets: Vec<_> =
             (0..options.clients).map(|_| udp::connect(remote)).collect::<Result<_, _>>().map_err(failed)?;
-        let report = Arc::new(Mutex::new(LoadReport::default()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let shared = (Arc::clone(&report), Arc::clone(&stop));
-        let thread = thread::Builder::new()
-            .name("pygase-load".into())
-            .spawn(move || run(sockets, &options, &shared.0, &shared.1))
-            .map_err(failed)?;
-        Ok(Self { report, stop, thread: Some(thread) })
+        let work = move |shared: &Shared<LoadReport>| run(sockets, &options, shared);
+        Ok(Self(Worker::start("pygase-load", work).map_err(failed)?))
     }
 
     /// What the clients have seen so far, at most a quarter of a second ago.
     pub fn report(&self) -> LoadReport {
-        lock(&self.report).clone()
+        self.0.report()
     }
 
-    /// Whether all is measured.
+    /// Whether all is measured, or it was stopped.
     pub fn is_over(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.0.is_over()
     }
 
-    /// Ends it, over or not, and gives what was seen.
-    pub fn stop(mut self) -> LoadReport {
-        self.end();
-        self.report()
+    /// Ends it, over or not.
+    pub fn stop(&self) {
+        self.0.stop();
     }
-
-    fn end(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say that is not in the report.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-fn lock(report: &Mutex<LoadReport>) -> MutexGuard<'_, LoadReport> {
-    report.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether an address belongs to this machine or to a private network.
@@ -191,12 +161,7 @@ fn moment(at: Duration) -> Instant {
 }
 
 /// The thread: starts the clients one by one, measures, and publishes what they see.
-fn run(
-    sockets: Vec<std::net::UdpSocket>,
-    options: &LoadOptions,
-    shared: &Mutex<LoadReport>,
-    stop: &AtomicBool,
-) {
+fn run(sockets: Vec<std::net::UdpSocket>, options: &LoadOptions, shared: &Shared<LoadReport>) {
     const PUBLISH: Duration = Duration::from_millis(250);
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
     let clients = LocalSet::new();
@@ -211,20 +176,20 @@ fn run(
             tokio::task::spawn_local(client.run(socket));
         }
         let (from, until) = (begin + ramp, begin + ramp + options.measure);
-        while clock::now() < until && !stop.load(Ordering::Relaxed) {
+        while clock::now() < until && !shared.is_stopped() {
             let now = clock::now();
             {
                 let mut report = report.borrow_mut();
                 report.measuring = now >= from;
                 report.measured = now.saturating_sub(from);
-                lock(shared).clone_from(&report);
+                shared.report().clone_from(&report);
             }
             let next = if report.borrow().measuring { until } else { from };
             sleep_until(moment((now + PUBLISH).min(next.max(now)))).await;
         }
         let mut report = report.borrow_mut();
         report.measured = clock::now().min(until).saturating_sub(from);
-        lock(shared).clone_from(&report);
+        shared.report().clone_from(&report);
     });
 }
 

@@ -20,6 +20,7 @@
 //! | [`server`] | the thread of a server |
 //! | [`timer`] | the game loop's ticks |
 //! | [`udp`] | sockets, in batches where the platform has them |
+//! | `worker` | a thread that is told to stop and says how far it is |
 
 pub mod addresses;
 pub mod client;
@@ -37,6 +38,7 @@ pub mod relay;
 pub mod server;
 pub mod timer;
 pub mod udp;
+mod worker;
 
 pub use addresses::local_addresses;
 pub use client::UdpClient;
@@ -44,7 +46,7 @@ pub use error::NetError;
 pub use inbox::{ClientNotice, Inbox, Notice};
 pub use line::Line;
 pub use load::{Load, LoadOptions, LoadReport};
-pub use relay::{Relay, RelayReport};
+pub use relay::{LineReport, Passage, Relay, RelayReport};
 pub use server::{ServerStats, UdpServer};
 pub use timer::{Tick, TickTimer};
 pub use udp::SocketStats;

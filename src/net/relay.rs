@@ -1,6 +1,6 @@
 //! A relay that puts clients behind a bad line: real sockets on both sides, [`crate::netsim`] between them.
 //!
-//! Knows addresses and bytes, nothing of what they mean. Each client has a line of its own, a socket towards the
+//! Knows addresses and bytes, and of what they mean only the header, which it watches for whoever asks. Each client has a line of its own, a socket towards the
 //! server included, so that the server can tell them apart. What becomes of the nth datagram of a direction depends
 //! on the seed and the order in which clients came, not on the time it takes.
 
@@ -11,11 +11,6 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -27,8 +22,20 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{clock, error::NetError, udp};
-use crate::netsim::{Conditions, Fates, Link};
+pub use self::watch::Passage;
+use self::watch::Watch;
+use super::{
+    clock,
+    error::NetError,
+    udp,
+    worker::{Shared, Worker},
+};
+use crate::{
+    netsim::{Conditions, Fates, Link},
+    wire::Header,
+};
+
+mod watch;
 
 /// The most clients at a time: a bound for memory and open files. What others send is not relayed.
 const MAX_LINES: usize = 1000;
@@ -58,13 +65,25 @@ pub struct RelayReport {
     pub unsent: u64,
 }
 
-/// A relay that is on until it is dropped.
+/// What one client and the server said to each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LineReport {
+    /// The client.
+    pub client: SocketAddr,
+    /// To the server.
+    pub up: Passage,
+    /// To the client.
+    pub down: Passage,
+}
+
+/// All of it, as it is published.
+type Published = (RelayReport, Vec<LineReport>);
+
+/// A relay that is on until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
-    report: Arc<Mutex<RelayReport>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker<Published>,
 }
 
 impl Relay {
@@ -82,14 +101,8 @@ impl Relay {
         let remote = remote.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let socket = udp::bind(listen.0, listen.1)?;
         let address = socket.local_addr().map_err(failed)?;
-        let report = Arc::new(Mutex::new(RelayReport::default()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let shared = (Arc::clone(&report), Arc::clone(&stop));
-        let thread = thread::Builder::new()
-            .name("pygase-relay".into())
-            .spawn(move || run(socket, remote, conditions, seed, &shared.0, &shared.1))
-            .map_err(failed)?;
-        Ok(Self { address, report, stop, thread: Some(thread) })
+        let work = move |shared: &Shared<Published>| run(socket, remote, conditions, seed, shared);
+        Ok(Self { address, worker: Worker::start("pygase-relay", work).map_err(failed)? })
     }
 
     /// Where it listens.
@@ -99,37 +112,23 @@ impl Relay {
 
     /// What it has done so far, at most a tenth of a second ago.
     pub fn report(&self) -> RelayReport {
-        *lock(&self.report)
+        self.worker.report().0
     }
 
-    /// Whether its thread has ended by itself: the system took the socket away.
+    /// What the clients that have a line now and the server said to each other.
+    pub fn lines(&self) -> Vec<LineReport> {
+        self.worker.report().1
+    }
+
+    /// Whether its thread has ended: it was stopped, or the system took the socket away.
     pub fn is_over(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.worker.is_over()
     }
 
-    /// Ends it and gives what it has done. What is still on its way is lost.
-    pub fn stop(mut self) -> RelayReport {
-        self.end();
-        self.report()
+    /// Ends it. What is still on its way is lost.
+    pub fn stop(&self) {
+        self.worker.stop();
     }
-
-    fn end(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say that is not in the report.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-fn lock(report: &Mutex<RelayReport>) -> MutexGuard<'_, RelayReport> {
-    report.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The thread: relays until told to stop.
@@ -138,8 +137,7 @@ fn run(
     remote: SocketAddr,
     conditions: Conditions,
     seed: u64,
-    shared: &Mutex<RelayReport>,
-    stop: &AtomicBool,
+    shared: &Shared<Published>,
 ) {
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
     LocalSet::new().block_on(&runtime, async {
@@ -147,12 +145,12 @@ fn run(
         let lines = Rc::new(Lines::new(front, remote, conditions, seed));
         tokio::task::spawn_local(Rc::clone(&lines).accept());
         let mut publish = clock::now();
-        while !stop.load(Ordering::Relaxed) {
+        while !shared.is_stopped() {
             let now = clock::now();
             lines.deliver(now);
             if now >= publish {
                 lines.expire(now);
-                *lock(shared) = lines.report();
+                *shared.report() = lines.report();
                 publish = now + PUBLISH;
             }
             let next = lines.next_arrival().map_or(publish, |at| at.min(publish));
@@ -160,7 +158,7 @@ fn run(
             let _ = timeout_at(Instant::from_std(clock::instant(next)), lines.sent.notified()).await;
         }
         lines.deliver(clock::now());
-        *lock(shared) = lines.report();
+        *shared.report() = lines.report();
     });
 }
 
@@ -179,6 +177,8 @@ struct Line {
     back: Rc<UdpSocket>,
     up: Link,
     down: Link,
+    watched_up: Watch,
+    watched_down: Watch,
     used: Duration,
     reader: tokio::task::AbortHandle,
 }
@@ -241,7 +241,15 @@ impl Lines {
         let reader = tokio::task::spawn_local(Rc::clone(self).read(client, Rc::clone(&back))).abort_handle();
         let mut random = self.random.borrow_mut();
         let mut link = || Link::new(random.u64(..), self.conditions);
-        let line = Line { back, up: link(), down: link(), used: clock::now(), reader };
+        let line = Line {
+            back,
+            up: link(),
+            down: link(),
+            watched_up: Watch::default(),
+            watched_down: Watch::default(),
+            used: clock::now(),
+            reader,
+        };
         self.clients.borrow_mut().insert(client, line);
         true
     }
@@ -271,6 +279,12 @@ impl Lines {
         let mut lines = self.clients.borrow_mut();
         let Some(line) = lines.get_mut(&client) else { return };
         line.used = now;
+        if let Ok((header, _)) = Header::decode(bytes) {
+            let watches = (&mut line.watched_up, &mut line.watched_down);
+            let (own, other) = if way == Way::Up { watches } else { (watches.1, watches.0) };
+            own.pass(now, header, bytes.len());
+            other.answered(now, header);
+        }
         let link = if way == Way::Up { &mut line.up } else { &mut line.down };
         link.send(now, bytes, |at, bytes| {
             self.number.set(self.number.get() + 1);
@@ -321,14 +335,16 @@ impl Lines {
     }
 
     /// What was done so far, on lines that are gone too.
-    fn report(&self) -> RelayReport {
+    fn report(&self) -> Published {
         let lines = self.clients.borrow();
         let mut report = RelayReport { clients: lines.len(), ..self.report.get() };
-        for line in lines.values() {
+        let mut watched = Vec::with_capacity(lines.len());
+        for (&client, line) in lines.iter() {
             report.up += line.up.fates;
             report.down += line.down.fates;
+            watched.push(LineReport { client, up: line.watched_up.passage, down: line.watched_down.passage });
         }
-        report
+        (report, watched)
     }
 }
 

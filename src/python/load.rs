@@ -1,18 +1,17 @@
 //! The load generator, as the command line drives it.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 
-use super::connection::lock;
 use crate::{
     endpoint::MAX_CLIENT_EVENT,
-    net::{Load, LoadOptions, LoadReport},
+    net::{Load, LoadOptions},
 };
 
 /// Many clients of one server, in a thread without Python.
 #[pyclass(frozen, name = "Load", module = "pygase._core")]
-pub(super) struct PyLoad(Mutex<Option<Load>>, Mutex<LoadReport>);
+pub(super) struct PyLoad(Load);
 
 #[pymethods]
 impl PyLoad {
@@ -40,27 +39,24 @@ impl PyLoad {
         }
         let event = event.filter(|_| event_rate > 0.0).map(|event| (event.into(), event_rate));
         let options = LoadOptions { clients, ramp, measure, event, anywhere };
-        let load = py.detach(|| Load::start(hostname, port, options))?;
-        Ok(Self(Mutex::new(Some(load)), Mutex::default()))
+        Ok(Self(py.detach(|| Load::start(hostname, port, options))?))
     }
 
     /// Whether everything is measured.
     #[getter]
     fn over(&self) -> bool {
-        lock(&self.0).as_ref().is_none_or(Load::is_over)
+        self.0.is_over()
     }
 
     /// Ends it.
     fn stop(&self, py: Python<'_>) {
-        if let Some(load) = lock(&self.0).take() {
-            *lock(&self.1) = py.detach(|| load.stop());
-        }
+        py.detach(|| self.0.stop());
     }
 
-    /// What was seen so far: counts, packages per client, and round trip times in seconds by quantile.
+    /// What was seen so far: counts, packages per client, round trip times in seconds by quantile, and how many
+    /// took how many tenths of a millisecond.
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let running = lock(&self.0).as_ref().map(Load::report);
-        let report = running.unwrap_or_else(|| lock(&self.1).clone());
+        let report = self.0.report();
         let dict = PyDict::new(py);
         for (name, value) in [
             ("started", report.started as u64),
@@ -83,6 +79,11 @@ impl PyLoad {
         for (name, quantile) in [("rtt_p50", 0.5), ("rtt_p95", 0.95), ("rtt_p99", 0.99)] {
             dict.set_item(name, report.rtt_quantile(quantile).map(|rtt| rtt.as_secs_f64()))?;
         }
+        let histogram = PyDict::new(py);
+        for (tenths, count) in report.rtt_histogram() {
+            histogram.set_item(tenths, count)?;
+        }
+        dict.set_item("rtt", histogram)?;
         dict.set_item("packages", report.packages)?;
         Ok(dict)
     }

@@ -1,15 +1,16 @@
 //! The relay behind `pygase simulate`, as the command line drives it.
 
-use std::sync::Mutex;
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyList},
+};
 
-use pyo3::{prelude::*, types::PyDict};
-
-use super::{connection::lock, options};
-use crate::net::{Relay, RelayReport};
+use super::options;
+use crate::net::{Passage, Relay};
 
 /// A bad line between clients and a server, in a thread without Python.
 #[pyclass(frozen, name = "Relay", module = "pygase._core")]
-pub(super) struct PyRelay(Mutex<Option<Relay>>, Mutex<RelayReport>);
+pub(super) struct PyRelay(Relay);
 
 #[pymethods]
 impl PyRelay {
@@ -25,32 +26,29 @@ impl PyRelay {
     ) -> PyResult<Self> {
         let (conditions, seed) = options::conditions(conditions)?;
         let start = || Relay::start((&listen.0, listen.1), (&upstream.0, upstream.1), conditions, seed);
-        Ok(Self(Mutex::new(Some(py.detach(start)?)), Mutex::default()))
+        Ok(Self(py.detach(start)?))
     }
 
     /// The port it listens on; None after `stop`.
     #[getter]
     fn port(&self) -> Option<u16> {
-        lock(&self.0).as_ref().map(|relay| relay.address().port())
+        (!self.0.is_over()).then(|| self.0.address().port())
     }
 
     /// Whether it has ended.
     #[getter]
     fn over(&self) -> bool {
-        lock(&self.0).as_ref().is_none_or(Relay::is_over)
+        self.0.is_over()
     }
 
     /// Ends it. What is still on its way is lost.
     fn stop(&self, py: Python<'_>) {
-        if let Some(relay) = lock(&self.0).take() {
-            *lock(&self.1) = py.detach(|| relay.stop());
-        }
+        py.detach(|| self.0.stop());
     }
 
     /// What was done so far: `clients`, `refused`, `unsent`, and the fates by direction, such as `up_lost`.
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let running = lock(&self.0).as_ref().map(Relay::report);
-        let report = running.unwrap_or_else(|| *lock(&self.1));
+        let report = self.0.report();
         let dict = PyDict::new(py);
         dict.set_item("clients", report.clients)?;
         dict.set_item("refused", report.refused)?;
@@ -64,4 +62,30 @@ impl PyRelay {
         }
         Ok(dict)
     }
+
+    /// What the headers of packages tell of each client that has a line now: its address, and by direction what
+    /// passed, what was lost before it came here ('missing') and after it ('lost'), and the round trip time in
+    /// seconds from here to the receiver.
+    fn lines<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let lines = PyList::empty(py);
+        for line in self.0.lines() {
+            let dict = PyDict::new(py);
+            dict.set_item("client", (line.client.ip().to_string(), line.client.port()))?;
+            dict.set_item("up", passage(py, line.up)?)?;
+            dict.set_item("down", passage(py, line.down)?)?;
+            lines.append(dict)?;
+        }
+        Ok(lines)
+    }
+}
+
+fn passage(py: Python<'_>, passage: Passage) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("packages", passage.packages)?;
+    dict.set_item("bytes", passage.bytes)?;
+    dict.set_item("missing", passage.missing)?;
+    dict.set_item("lost", passage.lost)?;
+    dict.set_item("round_trip", passage.round_trip)?;
+    dict.set_item("jitter", passage.jitter)?;
+    Ok(dict)
 }

@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 
 use super::*;
+use crate::wire::Sqn;
 
 const LOOPBACK: &str = "127.0.0.1";
 
@@ -29,7 +30,8 @@ fn arrivals(conditions: Conditions, seed: u64) -> (Vec<u32>, RelayReport) {
         arrived.push(u32::from_be_bytes(datagram[..size].try_into().unwrap()));
     }
     arrived.sort_unstable();
-    (arrived, relay.stop())
+    relay.stop();
+    (arrived, relay.report())
 }
 
 #[test]
@@ -49,7 +51,8 @@ fn both_ways_take_the_latency_and_clients_are_told_apart() {
         assert_eq!(&datagram[..size], name);
         assert!(clock::now().saturating_sub(begin) >= latency * 2);
     }
-    let report = relay.stop();
+    relay.stop();
+    let report = relay.report();
     assert_eq!((report.clients, report.up.sent, report.down.sent), (2, 2, 2));
 }
 
@@ -69,4 +72,29 @@ fn a_taken_port_is_an_error() {
     let (_server, port) = socket();
     let error = Relay::start((LOOPBACK, port), (LOOPBACK, port), Conditions::default(), 1).unwrap_err();
     assert!(matches!(error, NetError::AddressInUse { .. }));
+}
+
+#[test]
+fn packages_are_watched_and_others_are_not() {
+    let (server, port) = socket();
+    let (client, client_port) = socket();
+    let relay = Relay::start((LOOPBACK, 0), (LOOPBACK, port), Conditions::default(), 1).unwrap();
+    let mut datagram = [0; 16];
+    let package = |sequence, ack| {
+        Header { sequence: Sqn::new(sequence), ack: Sqn::new(ack), ack_bitfield: u32::MAX }.encode()
+    };
+    client.send_to(b"foreign", relay.address()).unwrap();
+    server.recv_from(&mut datagram).unwrap();
+    for sequence in [1, 2, 4] {
+        client.send_to(&package(sequence, 0), relay.address()).unwrap();
+        let (_, from) = server.recv_from(&mut datagram).unwrap();
+        server.send_to(&package(sequence, sequence), from).unwrap();
+        client.recv(&mut datagram).unwrap();
+    }
+    relay.stop();
+    let [line] = relay.lines()[..] else { panic!("one client") };
+    assert_eq!(line.client.port(), client_port);
+    assert_eq!((line.up.packages, line.up.bytes, line.up.missing, line.up.lost), (3, 36, 1, 0));
+    assert_eq!((line.down.packages, line.down.missing), (3, 1));
+    assert!(line.up.round_trip > 0.0 && line.down.round_trip == 0.0, "the client acknowledged nothing");
 }
