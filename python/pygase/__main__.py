@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 
 from pygase import _load
-from pygase.tools import _cli, simulate
+from pygase.tools import _cli, doctor, new, simulate
 
 __all__ = ["main"]
 
 EXAMPLES = """\
 examples:
+  pygase new space_race
   pygase simulate localhost:9000 localhost:8080 --preset wifi-cafe
   pygase load localhost:8080 --clients 500
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for tool in (simulate, _load):
+    for tool in (new, doctor, simulate, _load):
         tool.add_command(commands)
     options = parser.parse_args(arguments)
     try:

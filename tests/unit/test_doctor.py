@@ -1,0 +1,116 @@
+"""`pygase doctor`: what it finds in homes that are well and in homes that are not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from support.raw import RawServer
+
+import pygase
+from pygase.__main__ import main
+
+FREE = ["--port", "18473"]
+
+
+@pytest.fixture(autouse=True)
+def _log_level():
+    level = pygase.utils.logger.level
+    yield
+    pygase.utils.logger.setLevel(level)
+
+
+@pytest.fixture
+def server():
+    server = pygase.Server(pygase.GameStateStore(pygase.GameState(1)))
+    thread = server.run_in_thread(0)
+    yield server
+    server.shutdown()
+    thread.join()
+
+
+def test_a_home_that_is_well(capsys):
+    assert main(["doctor", *FREE]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    for found in (
+        "python",
+        "library",
+        "port",
+        "loopback",
+        "packages  get through up to the largest",
+        "all is well",
+    ):
+        assert found in printed.out
+    assert "!!" not in printed.out
+
+
+def test_a_taken_port(server, capsys):
+    assert main(["doctor", "--port", str(server.port)]) == 1
+    printed = capsys.readouterr().out
+    assert "!!  port" in printed
+    assert "already in use" in printed
+    assert "1 to mend, see !! above" in printed
+
+
+def test_a_server_that_answers(server, capsys):
+    assert main(["doctor", f"localhost:{server.port}"]) == 0
+    printed = capsys.readouterr().out
+    assert f"ok  server    localhost:{server.port} answers\n" in printed
+    assert "ok  packages" in printed
+    assert "ok  latency" in printed
+
+
+def test_an_original_server_is_sent_no_event(capsys):
+    with RawServer() as original:
+        talking = threading.Thread(target=original.talk, kwargs={"seconds": 4.0})
+        talking.start()
+        assert main(["doctor", f"127.0.0.1:{original.port}"]) == 0
+        talking.join()
+        assert original.received
+        assert not any(datagram.events for datagram in original.received)
+    printed = capsys.readouterr().out
+    assert "it is PyGaSe 0.3.1" in printed
+    assert "large packages were not tried" in printed
+
+
+def test_no_server(monkeypatch, capsys):
+    monkeypatch.setattr("pygase.tools.doctor.PATIENCE", 0.3)
+    assert main(["doctor", "127.0.0.1:18474"]) == 1
+    assert "!!  server    no answer from 127.0.0.1:18474 in 0.3 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.invalid:8080"], "cannot resolve hostname 'nowhere.invalid'"),
+        (["nowhere"], "'nowhere' is not HOST:PORT, such as localhost:8080"),
+        (["--port", "99999"], "port of '99999': from 1 to 65535"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message, capsys):
+    try:
+        status = main(["doctor", *arguments])
+    except SystemExit as end:
+        status = end.code
+    printed = capsys.readouterr()
+    assert (status, printed.err.count("\n")) == (2, 1)
+    assert message in printed.err
+
+
+def test_two_libraries_in_one_place(tmp_path):
+    other = tmp_path / "pygase-0.3.1.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: pygase\nVersion: 0.3.1\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pygase", "doctor", *FREE],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "!!  library   the distribution pygase is installed too, in the same folder" in done.stdout
+    assert "-m pip uninstall -y pygase pygase-rs" in done.stdout
