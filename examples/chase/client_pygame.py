@@ -20,7 +20,7 @@ from player import Player
 
 SCALE = 8  # pixels per unit of the field
 FRAMES_PER_SECOND = 60
-BACKGROUND = (18, 22, 30)
+BACKGROUND, LINES = (18, 22, 30), (27, 33, 45)
 TEXT = (225, 228, 235)
 OWN, OTHER, CHASER = (120, 220, 140), (110, 170, 240), (240, 90, 90)
 KEYS = {
@@ -49,6 +49,9 @@ def draw(window, font, player, shown):
         countdown = getattr(game_state, "countdown", 0.0)
         catches = getattr(game_state, "catches", 0)
     window.fill(BACKGROUND)
+    for line in range(0, window.get_width(), SCALE * 8):  # the field is as wide as 13 of these squares
+        pygame.draw.line(window, LINES, (line, 0), (line, window.get_height()))
+        pygame.draw.line(window, LINES, (0, line), (window.get_width(), line))
     for gone in shown.keys() - players.keys():
         del shown[gone]
     for player_id, other in players.items():
