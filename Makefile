@@ -54,6 +54,11 @@ wheel: .venv/.build-tools ## build an optimised wheel into dist/
 	$(BIN)/maturin build --release --locked --interpreter $(BIN)/python --out dist
 	@ls -l dist
 
+.PHONY: screenshots
+screenshots: .venv/.dev-tools core-fast ## the pictures in docs/images, from the examples (needs no screen)
+	@$(BIN)/python -m pip install --quiet $(patsubst %,-r %,$(wildcard examples/*/requirements.txt))
+	@$(BIN)/python scripts/screenshots.py
+
 .PHONY: frozen
 frozen: .venv/.dev-tools core-test ## freeze a game into one file with PyInstaller, and play it
 	$(BIN)/python -m pip install --quiet -r requirements-frozen.txt
