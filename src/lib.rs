@@ -8,6 +8,7 @@
 //! | [`connection`] | one peer: acknowledgements, round trip, congestion, events | sockets, clock, threads |
 //! | [`state`] | one replicated tree, the views of it, the replica of it | sockets, clock, threads |
 //! | [`endpoint`] | many peers: addresses, admission, host, schedule | sockets, clock, threads |
+//! | [`recording`] | what a recording looks like in a file | sockets, clock, threads |
 //! | [`net`] | sockets, threads, the clock | Python |
 //! | [`netsim`] | a network in memory, for tests | what datagrams mean |
 //! | `python` | PyO3 classes over all of this (feature `python`) | |
@@ -20,6 +21,7 @@ pub mod net;
 pub mod netsim;
 #[cfg(feature = "python")]
 mod python;
+pub mod recording;
 pub mod state;
 pub mod wire;
 

@@ -332,7 +332,12 @@ class ServerSession(Pump):
         self._watch = StoreWatch(self._store)
         logger.info("Trying to run server on %s ...", (hostname, port))
         resume = [known for known in server.connections.values() if isinstance(known, _core.ServerConnection)]
+        options = dict(options or {})
+        record = options.pop("record", None)
         self._udp = _core.UdpServer(hostname, port, self._watch.mirror, self.inbox, resume, options)
+        self._recorder: _core.Recorder | None = None
+        if record is not None:
+            self._record(record)
         bans: Bans = getattr(server, "_bans", Bans())
         for host, banned_port in tuple(bans):
             self._udp.ban(host, banned_port)
@@ -342,6 +347,17 @@ class ServerSession(Pump):
         logger.info(
             "Server successfully started and listening to packages from clients on %s.", self._address
         )
+
+    def _record(self, file: Any) -> None:
+        try:
+            self._recorder = _core.Recorder(file, "server", inbox=self.inbox)
+            self.inbox.record(self._recorder)
+            self._watch.mirror.record(self._recorder)
+            self._watch.look_soon()
+            self._watch.look()  # a recording begins with the whole state
+        except BaseException:
+            self._udp.stop()
+            raise
 
     async def run(self) -> None:
         """Serve until the server is shut down."""
@@ -426,6 +442,10 @@ class ServerSession(Pump):
             stats = self._udp.stats()
             if stats:
                 self._last_stats = {**stats, "notices_waiting": len(self.inbox)}
+                if self._recorder is not None:
+                    recorder = self._recorder.stats()
+                    del recorder["failure"]  # which is in the log
+                    self._last_stats.update(recorder)
         return dict(self._last_stats)
 
     def state_stats(self) -> dict[str, Any]:
@@ -453,6 +473,8 @@ class ServerSession(Pump):
             logger.info("Shutting down server on %s.", self._address)
             self.stats()
         self._udp.stop()
+        if self._recorder is not None:
+            self._recorder.stop()
         self._server._hostname = self._server._port = None
         if self.endpoint is not None:
             self.endpoint.close()

@@ -10,6 +10,7 @@ Each is a keyword argument of `Client`, `Server` or `Backend`, and stands in one
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
@@ -182,6 +183,8 @@ class ServerOptions(ConnectionOptions):
         monitor: Whether `pygase monitor` may read the figures of the server: from a unix socket that is for
             the same user only, on Windows from the TCP port of the same number, for this machine only. A
             number is a TCP port of this machine to serve them on as well, at `/metrics` for Prometheus.
+        record: A file to record all packages and states to, for `pygase replay`; it must not exist when the
+            server starts to run. None records nothing.
 
     Raises:
         TypeError: There is no such option, or the value has the wrong type.
@@ -203,6 +206,7 @@ class ServerOptions(ConnectionOptions):
     max_event_rate: int = _count(262_144, 2048, 1 << 30, " bytes")
     host_shutdown: bool = True
     monitor: bool | int = _port()
+    record: str | os.PathLike[str] | None = None
 
 
 class ConnectionSettings(TypedDict, total=False):
@@ -240,6 +244,7 @@ class ServerSettings(ConnectionSettings, total=False):
     max_event_rate: int
     host_shutdown: bool
     monitor: bool | int
+    record: str | os.PathLike[str] | None
 
 
 def make_options(
@@ -286,6 +291,10 @@ def _check(owner: str, option: Field[Any], value: Any) -> None:
             raise TypeError(f"option {option.name} of {owner} must be True or False, not {value!r}")
         return
     if option.default is None and value is None:
+        return
+    if option.name == "record":
+        if not isinstance(value, (str, os.PathLike)):
+            raise TypeError(f"option record of {owner} must be the path of a file, not {value!r}")
         return
     whole = option.metadata["unit"] != " seconds"
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):

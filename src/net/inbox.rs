@@ -5,11 +5,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::clock;
 use super::log::{self, Record};
+use super::recorder::Recorder;
 use crate::endpoint::ServerEvent;
 
 /// How many records for the log may wait; what comes on top is only counted.
@@ -46,6 +47,7 @@ pub enum ClientNotice {
 pub struct Inbox {
     /// How far below [`log::SILENT`] the records reach that are wanted.
     verbosity: AtomicU8,
+    recorder: OnceLock<Arc<Recorder>>,
     queue: Mutex<Queue>,
     filled: Condvar,
     signal: Signal,
@@ -95,6 +97,16 @@ impl Inbox {
     /// Whether records of `level` are wanted: to be asked before one is made.
     pub fn wants(&self, level: u8) -> bool {
         log::SILENT - level <= self.verbosity.load(Ordering::Relaxed)
+    }
+
+    /// Has every package recorded from now on; only the first recorder does.
+    pub fn set_recorder(&self, recorder: Arc<Recorder>) {
+        let _ = self.recorder.set(recorder);
+    }
+
+    /// Where packages are to be recorded.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.get().map(Arc::as_ref)
     }
 
     /// Puts in a record for the log, unless too many wait.

@@ -16,6 +16,7 @@
 //! | [`line`] | a bad line between a socket and the network |
 //! | [`load`] | many clients at once, to see what a server holds |
 //! | [`log`] | what goes into the log of whoever runs handlers |
+//! | [`recorder`] | a recording that is being made, and its file |
 //! | [`relay`] | a bad line between clients and a server |
 //! | [`server`] | the thread of a server |
 //! | [`timer`] | the game loop's ticks |
@@ -34,6 +35,7 @@ pub mod inbox;
 pub mod line;
 pub mod load;
 pub mod log;
+pub mod recorder;
 pub mod relay;
 pub mod server;
 pub mod timer;
@@ -46,6 +48,7 @@ pub use error::NetError;
 pub use inbox::{ClientNotice, Inbox, Notice};
 pub use line::Line;
 pub use load::{Load, LoadOptions, LoadReport};
+pub use recorder::{Recorder, RecorderStats};
 pub use relay::{LineReport, Passage, Relay, RelayReport};
 pub use server::{ServerStats, UdpServer};
 pub use timer::{Tick, TickTimer};

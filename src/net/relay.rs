@@ -11,6 +11,7 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,11 +28,13 @@ use self::watch::Watch;
 use super::{
     clock,
     error::NetError,
+    recorder::Recorder,
     udp,
     worker::{Shared, Worker},
 };
 use crate::{
     netsim::{Conditions, Fates, Link},
+    recording::Way,
     wire::Header,
 };
 
@@ -88,12 +91,13 @@ pub struct Relay {
 
 impl Relay {
     /// Relays between whoever sends to `listen` and the server `upstream`, in a thread of its own. The conditions
-    /// are those of each direction.
+    /// are those of each direction. What comes in on either side is recorded, if there is a recorder.
     pub fn start(
         listen: (&str, u16),
         upstream: (&str, u16),
         conditions: Conditions,
         seed: u64,
+        recorder: Option<Arc<Recorder>>,
     ) -> Result<Self, NetError> {
         let (host, port) = upstream;
         let failed = |source| NetError::Io { action: "relay to", host: host.to_owned(), port, source };
@@ -101,7 +105,8 @@ impl Relay {
         let remote = remote.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let socket = udp::bind(listen.0, listen.1)?;
         let address = socket.local_addr().map_err(failed)?;
-        let work = move |shared: &Shared<Published>| run(socket, remote, conditions, seed, shared);
+        let lines = move |front| Lines::new(front, remote, conditions, seed, recorder);
+        let work = move |shared: &Shared<Published>| run(socket, lines, shared);
         Ok(Self { address, worker: Worker::start("pygase-relay", work).map_err(failed)? })
     }
 
@@ -132,17 +137,11 @@ impl Relay {
 }
 
 /// The thread: relays until told to stop.
-fn run(
-    socket: std::net::UdpSocket,
-    remote: SocketAddr,
-    conditions: Conditions,
-    seed: u64,
-    shared: &Shared<Published>,
-) {
+fn run(socket: std::net::UdpSocket, lines: impl FnOnce(UdpSocket) -> Lines, shared: &Shared<Published>) {
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
     LocalSet::new().block_on(&runtime, async {
         let Ok(front) = UdpSocket::from_std(socket) else { return };
-        let lines = Rc::new(Lines::new(front, remote, conditions, seed));
+        let lines = Rc::new(lines(front));
         tokio::task::spawn_local(Rc::clone(&lines).accept());
         let mut publish = clock::now();
         while !shared.is_stopped() {
@@ -160,13 +159,6 @@ fn run(
         lines.deliver(clock::now());
         *shared.report() = lines.report();
     });
-}
-
-/// The direction of a datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Way {
-    Up,
-    Down,
 }
 
 /// A datagram on its way: when it arrives, and the order of sending, so that equal times keep it.
@@ -195,10 +187,17 @@ struct Lines {
     /// Up, down, refused and unsent, of lines that are gone and of all lines.
     report: Cell<RelayReport>,
     sent: Notify,
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Lines {
-    fn new(front: UdpSocket, remote: SocketAddr, conditions: Conditions, seed: u64) -> Self {
+    fn new(
+        front: UdpSocket,
+        remote: SocketAddr,
+        conditions: Conditions,
+        seed: u64,
+        recorder: Option<Arc<Recorder>>,
+    ) -> Self {
         Self {
             front,
             remote,
@@ -209,6 +208,7 @@ impl Lines {
             number: Cell::default(),
             report: Cell::default(),
             sent: Notify::new(),
+            recorder,
         }
     }
 
@@ -271,6 +271,9 @@ impl Lines {
     /// Sends a datagram on its way.
     fn send(&self, way: Way, client: SocketAddr, bytes: &[u8]) {
         let now = clock::now();
+        if let Some(recorder) = &self.recorder {
+            recorder.package(now, way, client, bytes);
+        }
         let in_transit = &mut *self.in_transit.borrow_mut();
         if in_transit.len() >= MAX_IN_TRANSIT {
             self.count(|report| report.refused += 1);

@@ -23,6 +23,7 @@ use super::line::Line;
 use super::log::{Log, Troubles};
 use super::udp::{self, BATCH, Counters, Outbox, Received, SocketStats, UdpSocket};
 use crate::endpoint::{self, Peer, ServerConfig, ServerEndpoint};
+use crate::recording::Way;
 use crate::state::Store;
 
 /// What the thread of a server drives.
@@ -352,11 +353,14 @@ impl<E: Endpoint> Driver<E> {
         }
         for _ in 0..RECEIVES_PER_TURN {
             let now = clock::now();
-            let Self { socket, endpoint, failures, counters, log, .. } = self;
-            let wants_packages = log.wants_packages();
+            let Self { socket, endpoint, failures, counters, log, inbox, .. } = self;
+            let (wants_packages, recorder) = (log.wants_packages(), inbox.recorder());
             let received = socket.receive(counters, |from, bytes| {
                 if wants_packages {
                     log.package("received from", from, bytes);
+                }
+                if let Some(recorder) = recorder {
+                    recorder.package(now, Way::Up, from, bytes);
                 }
                 // One that brings a panic costs none of those that came with it.
                 failures.catch(|| endpoint.handle_datagram(now, from, bytes));
@@ -394,6 +398,9 @@ impl<E: Endpoint> Driver<E> {
             sent += self.outbox.len();
             if self.log.wants_packages() {
                 self.outbox.iter().for_each(|(to, bytes)| self.log.package("sent to", to, bytes));
+            }
+            if let Some(recorder) = self.inbox.recorder() {
+                self.outbox.iter().for_each(|(to, bytes)| recorder.package(now, Way::Down, to, bytes));
             }
             self.socket.send(&mut self.outbox, &self.counters);
             match filled {

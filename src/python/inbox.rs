@@ -11,7 +11,7 @@ use pyo3::{
     types::{PyDict, PyList, PyTuple},
 };
 
-use super::{codec, connection::lock, server::PyPeerHandle};
+use super::{codec, connection::lock, recording::PyRecorder, server::PyPeerHandle};
 use crate::{
     ClientConnection,
     connection::ConnectionEvent,
@@ -54,6 +54,11 @@ impl PyInbox {
     #[new]
     fn new() -> Self {
         Self { inbox: Arc::new(Inbox::new()), client: Mutex::default() }
+    }
+
+    /// Has every package recorded from now on.
+    fn record(&self, recorder: &PyRecorder) {
+        self.inbox.set_recorder(Arc::clone(&recorder.0));
     }
 
     /// A file descriptor that is readable while there is something to take; None where there is none.

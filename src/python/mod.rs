@@ -12,6 +12,7 @@ mod inbox;
 mod load;
 mod options;
 pub(crate) mod package;
+mod recording;
 mod relay;
 mod server;
 pub(crate) mod shim;
@@ -43,6 +44,8 @@ mod core_module {
     use super::load::PyLoad;
     #[pymodule_export]
     use super::package::{ClientPackage, Header, Package, ServerPackage};
+    #[pymodule_export]
+    use super::recording::{PyRecorder, PyRecording};
     #[pymodule_export]
     use super::relay::PyRelay;
     #[pymodule_export]

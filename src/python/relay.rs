@@ -1,11 +1,13 @@
 //! The relay behind `pygase simulate`, as the command line drives it.
 
+use std::sync::Arc;
+
 use pyo3::{
     prelude::*,
     types::{PyDict, PyList},
 };
 
-use super::options;
+use super::{options, recording::PyRecorder};
 use crate::net::{Passage, Relay};
 
 /// A bad line between clients and a server, in a thread without Python.
@@ -17,15 +19,19 @@ impl PyRelay {
     /// Relays from `listen` to `upstream` (host and port each); `conditions` are the fields of
     /// `pygase.conditions.Conditions`. OSError as for a server's socket and a client's connection.
     #[new]
+    #[pyo3(signature = (listen, upstream, conditions, recorder=None))]
     #[allow(clippy::needless_pass_by_value, reason = "arguments of one Python call")]
     fn new(
         py: Python<'_>,
         listen: (String, u16),
         upstream: (String, u16),
         conditions: &Bound<'_, PyDict>,
+        recorder: Option<&PyRecorder>,
     ) -> PyResult<Self> {
         let (conditions, seed) = options::conditions(conditions)?;
-        let start = || Relay::start((&listen.0, listen.1), (&upstream.0, upstream.1), conditions, seed);
+        let recorder = recorder.map(|recorder| Arc::clone(&recorder.0));
+        let (listen, upstream) = ((&*listen.0, listen.1), (&*upstream.0, upstream.1));
+        let start = || Relay::start(listen, upstream, conditions, seed, recorder);
         Ok(Self(py.detach(start)?))
     }
 

@@ -7,11 +7,11 @@ use std::{
 
 use pyo3::{exceptions::PyOverflowError, prelude::*, types::PyDict};
 
-use super::{codec, connection::lock, stats::StateGauges};
+use super::{codec, connection::lock, recording::PyRecorder, stats::StateGauges};
 use crate::{
-    net::clock,
+    net::{Recorder, clock},
     state::{Merged, Store},
-    wire::Sqn,
+    wire::{Sqn, WireError},
 };
 
 /// How many paths of values that are too large are remembered, so that each is reported once.
@@ -25,6 +25,8 @@ pub(super) struct PyStore {
     pub(super) store: Arc<Mutex<Store>>,
     /// Paths of values that were reported as too large.
     reported: Mutex<HashSet<String>>,
+    /// Where states are recorded, and whether a whole one was.
+    recorder: Mutex<Option<(Arc<Recorder>, bool)>>,
 }
 
 #[pymethods]
@@ -33,7 +35,11 @@ impl PyStore {
     fn new(py: Python<'_>, time_order: u16, state: &Bound<'_, PyDict>) -> PyResult<Self> {
         let bytes = codec::encode(state.as_any(), "")?;
         let (store, merged) = py.detach(|| Store::load(Sqn::new(time_order), &bytes))?;
-        let mirror = Self { store: Arc::new(Mutex::new(store)), reported: Mutex::default() };
+        let mirror = Self {
+            store: Arc::new(Mutex::new(store)),
+            reported: Mutex::default(),
+            recorder: Mutex::default(),
+        };
         mirror.report(&merged, "")?;
         Ok(mirror)
     }
@@ -49,7 +55,12 @@ impl PyStore {
     /// the rest is merged).
     fn push(&self, py: Python<'_>, time_order: u16, update: &Bound<'_, PyDict>) -> PyResult<()> {
         let bytes = codec::encode(update.as_any(), "")?;
-        let merged = py.detach(|| lock(&self.store).push(clock::now(), Sqn::new(time_order), &bytes))?;
+        let merged = py.detach(|| {
+            let mut store = lock(&self.store);
+            let merged = store.push(clock::now(), Sqn::new(time_order), &bytes)?;
+            self.record_state(store.time_order(), false, true, &bytes);
+            Ok::<_, WireError>(merged)
+        })?;
         self.report(&merged, LEFT_OUT)
     }
 
@@ -61,6 +72,12 @@ impl PyStore {
             StateGauges::of(store.time_order(), store.tree())
         };
         gauges.into_dict(py)
+    }
+
+    /// Records every update from now on, and the next whole state: whoever calls this makes one known.
+    #[pyo3(name = "record")]
+    fn set_recorder(&self, recorder: &PyRecorder) {
+        *lock(&self.recorder) = Some((Arc::clone(&recorder.0), false));
     }
 
     /// How many writes there were.
@@ -89,13 +106,28 @@ impl PyStore {
         let merged = py.detach(|| {
             let mut store = lock(&self.store);
             let is_current = revision.is_none_or(|revision| revision == store.tree().revision().value());
-            is_current.then(|| store.replace(clock::now(), Sqn::new(time_order), &bytes)).transpose()
+            if !is_current {
+                return Ok::<_, WireError>(None);
+            }
+            let merged = store.replace(clock::now(), Sqn::new(time_order), &bytes)?;
+            self.record_state(store.time_order(), true, merged.changed > 0, &bytes);
+            Ok(Some(merged))
         })?;
         merged.map_or(Ok(false), |merged| self.report(&merged, LEFT_OUT).map(|()| true))
     }
 }
 
 impl PyStore {
+    /// Records a state, or what changed; of several whole ones that are the same only the first.
+    fn record_state(&self, time_order: Sqn, is_whole: bool, has_changed: bool, bytes: &[u8]) {
+        if let Some((recorder, has_whole)) = &mut *lock(&self.recorder)
+            && (has_changed || !*has_whole)
+        {
+            *has_whole |= is_whole;
+            recorder.state(clock::now(), time_order.value(), is_whole, bytes);
+        }
+    }
+
     fn report(&self, merged: &Merged, outcome: &str) -> PyResult<()> {
         let mut reported = lock(&self.reported);
         if reported.len() >= MAX_REPORTED {

@@ -18,7 +18,7 @@ fn socket() -> (UdpSocket, u16) {
 fn arrivals(conditions: Conditions, seed: u64) -> (Vec<u32>, RelayReport) {
     let (server, port) = socket();
     let (client, _) = socket();
-    let relay = Relay::start((LOOPBACK, 0), (LOOPBACK, port), conditions, seed).unwrap();
+    let relay = Relay::start((LOOPBACK, 0), (LOOPBACK, port), conditions, seed, None).unwrap();
     client.connect(relay.address()).unwrap();
     for number in 0..200_u32 {
         client.send(&number.to_be_bytes()).unwrap();
@@ -39,7 +39,7 @@ fn both_ways_take_the_latency_and_clients_are_told_apart() {
     let (server, port) = socket();
     let latency = Duration::from_millis(60);
     let conditions = Conditions { latency, ..Conditions::default() };
-    let relay = Relay::start((LOOPBACK, 0), (LOOPBACK, port), conditions, 1).unwrap();
+    let relay = Relay::start((LOOPBACK, 0), (LOOPBACK, port), conditions, 1, None).unwrap();
     let (clients, mut datagram) = ([socket().0, socket().0], [0; 16]);
     for (name, client) in [b"a", b"b"].into_iter().zip(&clients) {
         let begin = clock::now();
@@ -70,7 +70,7 @@ fn a_seed_decides_what_is_lost_and_what_comes_twice() {
 #[test]
 fn a_taken_port_is_an_error() {
     let (_server, port) = socket();
-    let error = Relay::start((LOOPBACK, port), (LOOPBACK, port), Conditions::default(), 1).unwrap_err();
+    let error = Relay::start((LOOPBACK, port), (LOOPBACK, port), Conditions::default(), 1, None).unwrap_err();
     assert!(matches!(error, NetError::AddressInUse { .. }));
 }
 
@@ -78,7 +78,7 @@ fn a_taken_port_is_an_error() {
 fn packages_are_watched_and_others_are_not() {
     let (server, port) = socket();
     let (client, client_port) = socket();
-    let relay = Relay::start((LOOPBACK, 0), (LOOPBACK, port), Conditions::default(), 1).unwrap();
+    let relay = Relay::start((LOOPBACK, 0), (LOOPBACK, port), Conditions::default(), 1, None).unwrap();
     let mut datagram = [0; 16];
     let package = |sequence, ack| {
         Header { sequence: Sqn::new(sequence), ack: Sqn::new(ack), ack_bitfield: u32::MAX }.encode()
