@@ -1,6 +1,7 @@
 //! A live soak: `live SECONDS [CLIENTS]`. A server, clients of ours behind a relay that loses, doubles, delays and
-//! reorders, and malformed datagrams beside them, all over loopback. In the end everything that was promised has
-//! arrived, once, and memory is what it was.
+//! reorders, and malformed datagrams from strangers and in everybody's name, all over loopback. In the end everybody
+//! has the server's state, every event has arrived once and its sender knows, and memory, threads and open files are
+//! what they were.
 #![allow(clippy::disallowed_methods, reason = "a relay and a stranger have sockets of their own")]
 
 use std::collections::HashMap;
@@ -13,9 +14,9 @@ use std::time::Duration;
 
 use pygase::ClientConnection;
 use pygase::connection::{ConnectionEvent, Status};
-use pygase::endpoint::{Peer, ServerConfig, ServerEvent};
-use pygase::net::{Inbox, Notice, UdpClient, UdpServer, clock};
-use pygase::netsim::{Conditions, Network};
+use pygase::endpoint::{Counters, Peer, ServerConfig, ServerEvent};
+use pygase::net::{Inbox, Notice, ServerStats, UdpClient, UdpServer, clock};
+use pygase::netsim::{Conditions, Fates, Network};
 use pygase::state::Store;
 use pygase::wire::{Kind, Sqn, msgpack};
 use pygase_fuzz::generate;
@@ -33,8 +34,11 @@ const LINE: Conditions = Conditions {
 };
 /// Enough that an event does not get lost in ten minutes: a thousand of a thousand million do, at ten percent.
 const RETRIES: u32 = 11;
-/// Malformed datagrams a second.
+/// Malformed datagrams a second, from strangers.
 const GARBAGE: u32 = 500;
+/// What is no package, in the name of the server and of each client, once in so many turns of the relay.
+const JUNK: &[&[u8]] = &[b"", b"hello", b"shut_me_down", b"\xff\xd0\xfa\xb9", &[0xff; 2048], &[0; 40_000]];
+const JUNK_INTERVAL: u64 = 4;
 
 /// How often each event of one direction came and what its sender was told, a byte for each.
 struct Ledger {
@@ -77,6 +81,31 @@ impl Ledger {
     }
 }
 
+/// What this process has of the system.
+#[derive(Clone, Copy, Debug)]
+struct Footprint {
+    /// Resident memory in KiB.
+    memory: u64,
+    threads: usize,
+    files: usize,
+}
+
+impl Footprint {
+    fn now() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let memory = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+        let count = |folder| std::fs::read_dir(folder).map_or(0, Iterator::count);
+        Self { memory, threads: count("/proc/self/task"), files: count("/proc/self/fd") }
+    }
+
+    /// Whether nothing has been added to what was `before`, beyond what allocators keep for themselves.
+    fn is_like(self, before: Self) -> bool {
+        self.memory < before.memory + before.memory / 10 + 2048
+            && (self.threads, self.files) == (before.threads, before.files)
+    }
+}
+
 struct Player {
     driver: UdpClient,
     connection: Arc<Mutex<ClientConnection>>,
@@ -111,7 +140,7 @@ fn main() {
     let start = clock::now();
     let (mut peers, mut known, mut waiting, mut lost) = (HashMap::new(), HashMap::new(), Vec::new(), 0_u64);
     let (mut ticks, mut next_report) = (0_u64, 60);
-    let mut early = 0;
+    let mut early = None;
     let now = || clock::now().abs_diff(start).as_secs();
     println!("seconds  RSS KiB  connections  sent by the server  lost  malformed  garbage");
     // Then all that is under way arrives: as many seconds as there are retries, at the most.
@@ -130,9 +159,12 @@ fn main() {
             lost += play(player, index as u64, is_playing, ticks, &known, &mut waiting);
         }
         if now() >= next_report {
-            let (stats, memory) = (server.stats(), memory());
+            let (stats, footprint) = (server.stats(), Footprint::now());
             // By then every table has the size it keeps.
-            early = if now() <= 120 || early == 0 { memory } else { early };
+            if now() <= 120 {
+                early = Some(footprint);
+            }
+            let memory = footprint.memory;
             let sent = stats.socket.datagrams_sent;
             let thrown = garbage.load(Ordering::Relaxed);
             let malformed = stats.endpoint.malformed;
@@ -160,25 +192,55 @@ fn main() {
     let repeated = count(&|ledger| ledger.repeated as usize);
     let true_acks = count(&|ledger| of(&ledger.told, 1));
     let timed_out = count(&|ledger| of(&ledger.told, 16));
-    let (end, panics) = (memory(), stats.socket.panics);
+    let end = Footprint::now();
+    let troubles = troubles(&players, &stats);
     println!("state of {} bytes: {in_sync} of {clients} clients have it", truth.len());
     println!(
         "{dispatched} events: {once} came once, {repeated} again; {true_acks} acknowledged, {timed_out} timed out"
     );
-    println!(
-        "times a client was disconnected: {lost}; panics: {panics}; memory: {early} KiB early, {end} KiB at the end"
-    );
+    println!("times a client was disconnected: {lost}; {early:?} early, {end:?} at the end");
     println!("server: {:?}", stats.endpoint);
-    let fates = relay.thread.join().expect("a relay");
-    println!("relay: {fates:?}");
-    let early = if early == 0 { end } else { early };
-    let is_flat = end < early + early / 5 + 2048;
-    let all_well = in_sync == clients && once == dispatched && repeated == 0 && panics == 0 && is_flat;
+    let (fates, junk) = relay.thread.join().expect("a relay");
+    let dropped = |player: &Player| {
+        let stats = player.driver.stats();
+        stats.oversize + player.connection.lock().expect("a connection").connection().stats.malformed
+    };
+    let dropped = [stats.socket.oversize + stats.endpoint.malformed, players.iter().map(dropped).sum()];
+    println!(
+        "relay: {fates:?}; {junk} malformed each way, dropped by the server and by clients: {dropped:?}"
+    );
+    println!("what must not be counted: {troubles:?}");
+    let all_well = in_sync == clients
+        && (once, repeated, true_acks + timed_out) == (dispatched, 0, dispatched)
+        && stats.connections == clients
+        && troubles.iter().all(|(_, count)| *count == 0)
+        // The system may drop some where nobody has read for a moment.
+        && dropped.iter().all(|dropped| *dropped > junk * 9 / 10)
+        && early.is_none_or(|early| end.is_like(early));
     println!("{}", if all_well { "nothing was lost that was promised" } else { "FAILED" });
     for player in &players {
         player.driver.stop();
     }
     std::process::exit(i32::from(!all_well));
+}
+
+/// Counters that stay 0 however bad the line is.
+fn troubles(players: &[Player], stats: &ServerStats) -> Vec<(&'static str, u64)> {
+    let of = |player: &Player| {
+        let up = player.connection.lock().expect("a connection").connection().stats;
+        let down = player.peer.as_ref().map(|peer| peer.lock().connection().stats).unwrap_or_default();
+        (up.queue_full + down.queue_full, up.over_rate + down.over_rate)
+    };
+    let (full, over) = players.iter().map(of).fold((0, 0), |sum, (full, over)| (sum.0 + full, sum.1 + over));
+    let panics = players.iter().map(|player| player.driver.stats().panics).sum::<u64>();
+    let Counters { over_source, wrong_tokens, .. } = stats.endpoint;
+    vec![
+        ("queue_full", full),
+        ("over_rate", over),
+        ("panics", panics + stats.socket.panics),
+        ("over_source", over_source),
+        ("wrong_tokens", wrong_tokens),
+    ]
 }
 
 /// Takes in who came to the server.
@@ -270,13 +332,6 @@ fn sorted(bytes: &[u8]) -> Vec<String> {
     all
 }
 
-/// Resident memory of this process in KiB.
-fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
 /// Throws what is malformed at these addresses.
 fn throw_garbage(at: [SocketAddr; 2], is_over: Arc<AtomicBool>) -> Arc<AtomicU64> {
     let thrown = Arc::new(AtomicU64::new(0));
@@ -303,7 +358,7 @@ fn throw_garbage(at: [SocketAddr; 2], is_over: Arc<AtomicBool>) -> Arc<AtomicU64
 /// What is between the players and the server.
 struct Relay {
     front: SocketAddr,
-    thread: thread::JoinHandle<pygase::netsim::Fates>,
+    thread: thread::JoinHandle<(Fates, u64)>,
 }
 
 impl Relay {
@@ -316,15 +371,12 @@ impl Relay {
     }
 }
 
-fn relay(
-    front: &UdpSocket,
-    at: SocketAddr,
-    server: SocketAddr,
-    is_over: &AtomicBool,
-) -> pygase::netsim::Fates {
+/// Relays until it is over; gives what became of datagrams, and how many malformed ones it added each way.
+fn relay(front: &UdpSocket, at: SocketAddr, server: SocketAddr, is_over: &AtomicBool) -> (Fates, u64) {
     let mut network = Network::new(1, LINE);
     let mut backs: HashMap<SocketAddr, UdpSocket> = HashMap::new();
     let mut buffer = vec![0; 65_536];
+    let (mut turn, mut junk) = (0_u64, 0);
     while !is_over.load(Ordering::Relaxed) {
         let now = clock::now();
         loop {
@@ -352,7 +404,17 @@ fn relay(
             });
             let _ = back.send(&datagram.bytes);
         }
+        turn += 1;
+        if turn.is_multiple_of(JUNK_INTERVAL)
+            && let Some((client, back)) =
+                backs.iter().nth((turn / JUNK_INTERVAL) as usize % backs.len().max(1))
+        {
+            let bytes = JUNK[junk as usize % JUNK.len()];
+            if back.send(bytes).is_ok() && front.send_to(bytes, *client).is_ok() {
+                junk += 1;
+            }
+        }
         thread::sleep(Duration::from_millis(1));
     }
-    network.fates()
+    (network.fates(), junk)
 }
