@@ -203,11 +203,22 @@ def amplification(victim, port, player):
     return f"{factor:.1f} bytes out for one in" if factor <= 3 else f"**{factor:.0f} bytes out for one in**"
 
 
+def share_during(player, script, *arguments):
+    """What part of its rate a player keeps while a script attacks, which takes some ten seconds."""
+    honest = rate(player)
+    attacker = subprocess.Popen([sys.executable, "-c", "import socket, sys, time\n" + script, *arguments])
+    begin, before = time.monotonic(), len(player.received)
+    while attacker.poll() is None and time.monotonic() < begin + 60:
+        player.talk(seconds=0.5)
+    share = (len(player.received) - before) / (time.monotonic() - begin) / max(honest, 1)
+    attacker.wait(10)
+    return share
+
+
 def flood(count):
     def attack(victim, port, player):
-        memory, honest = victim.memory(), rate(player)
+        memory = victim.memory()
         script = (
-            "import socket, sys, time\n"
             "port, count, packet = int(sys.argv[1]), int(sys.argv[2]), bytes.fromhex(sys.argv[3])\n"
             "start = time.monotonic()\n"
             "for n in range(count):\n"
@@ -217,13 +228,7 @@ def flood(count):
             "    if n % 100 == 0:\n"
             f"        time.sleep(max(0.0, start + n * 10 / {max(count, 10_000)} - time.monotonic()))\n"
         )
-        packet = wire.client_package(1).hex()
-        flooder = subprocess.Popen([sys.executable, "-c", script, str(port), str(count), packet])
-        begin, before = time.monotonic(), len(player.received)
-        while flooder.poll() is None and time.monotonic() < begin + 60:
-            player.talk(seconds=0.5)
-        share = (len(player.received) - before) / (time.monotonic() - begin) / max(honest, 1)
-        flooder.wait(10)
+        share = share_during(player, script, str(port), str(count), wire.client_package(1).hex())
         grown = (victim.memory() - memory) / 1024
         connections = victim.count("len(server.connections)")
         fine = share >= 0.9 and grown <= 8 and connections == 1
@@ -231,6 +236,23 @@ def flood(count):
         return f"plays on ({said})" if fine else f"**{said}**"
 
     return attack
+
+
+def shower(victim, port, player):
+    """Malformed datagrams, one after the other, 5,000 a second."""
+    script = (
+        "bad, address = [bytes.fromhex(text) for text in sys.argv[2:]], ('127.0.0.1', int(sys.argv[1]))\n"
+        "start = time.monotonic()\n"
+        "with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:\n"
+        "    for n in range(50_000):\n"
+        "        s.sendto(bad[n % len(bad)], address)\n"
+        "        if n % 50 == 0:\n"
+        "            time.sleep(max(0.0, start + n / 5_000 - time.monotonic()))\n"
+    )
+    bad = [data.hex() for group in BAD.values() for data in group if len(data) < 2048]
+    share = share_during(player, script, str(port), *bad)
+    said = f"{share:.0%} of its rate"
+    return f"plays on ({said})" if share >= 0.9 else f"**{said}**"
 
 
 # --- on clients: each takes the victim and an honest server who has one client
@@ -311,6 +333,7 @@ SERVER_ATTACKS = {
     "`shut_me_down` from a stranger": shut_me_down,
     "`shutdown` in the name of the host, who plays on": shutdown_forged,
     "one forged hello (amplification)": amplification,
+    "5,000 malformed datagrams a second": shower,
     "3,000 forged addresses": flood(3_000),
     "100,000 forged addresses in 10 s": flood(100_000),
 }

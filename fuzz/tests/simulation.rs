@@ -11,6 +11,13 @@ fn what_is_promised_on_bad_lines_holds() {
 }
 
 #[test]
+fn an_hour_of_play_leaves_nothing_behind() {
+    let live = soak::an_hour(1);
+    let most = live[0] + live[0] / 20 + 16_384;
+    assert!(live.iter().all(|bytes| *bytes < most), "bytes after each ten minutes: {live:?}");
+}
+
+#[test]
 fn long_games_end_well() {
     // Then: a package from before a hop of the number of the state came after it; one with a part for the copy given
     // up was acknowledged; a late one spoke for an address that had asked for everything again; one came so late that

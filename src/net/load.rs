@@ -182,14 +182,14 @@ fn run(sockets: Vec<std::net::UdpSocket>, options: &LoadOptions, shared: &Shared
                 let mut report = report.borrow_mut();
                 report.measuring = now >= from;
                 report.measured = now.saturating_sub(from);
-                shared.report().clone_from(&report);
+                shared.publish(|published| published.clone_from(&report));
             }
             let next = if report.borrow().measuring { until } else { from };
             sleep_until(moment((now + PUBLISH).min(next.max(now)))).await;
         }
         let mut report = report.borrow_mut();
         report.measured = clock::now().min(until).saturating_sub(from);
-        shared.report().clone_from(&report);
+        shared.publish(|published| published.clone_from(&report));
     });
 }
 

@@ -149,7 +149,7 @@ fn run(socket: std::net::UdpSocket, lines: impl FnOnce(UdpSocket) -> Lines, shar
             lines.deliver(now);
             if now >= publish {
                 lines.expire(now);
-                *shared.report() = lines.report();
+                shared.publish(|published| *published = lines.report());
                 publish = now + PUBLISH;
             }
             let next = lines.next_arrival().map_or(publish, |at| at.min(publish));
@@ -157,7 +157,7 @@ fn run(socket: std::net::UdpSocket, lines: impl FnOnce(UdpSocket) -> Lines, shar
             let _ = timeout_at(Instant::from_std(clock::instant(next)), lines.sent.notified()).await;
         }
         lines.deliver(clock::now());
-        *shared.report() = lines.report();
+        shared.publish(|published| *published = lines.report());
     });
 }
 

@@ -1,13 +1,15 @@
 //! A thread that works until it is told to stop, and publishes how far it is.
 
 use std::{
-    io,
+    io, mem, process,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
 };
+
+use super::fork;
 
 /// What the thread and its owner have in common.
 #[derive(Debug, Default)]
@@ -17,9 +19,10 @@ pub(super) struct Shared<R> {
 }
 
 impl<R> Shared<R> {
-    /// The report, to be changed.
-    pub(super) fn report(&self) -> MutexGuard<'_, R> {
-        lock(&self.report)
+    /// Changes the report.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut R)) {
+        let _step = fork::step();
+        change(&mut lock(&self.report));
     }
 
     /// Whether the thread is to end.
@@ -33,6 +36,8 @@ impl<R> Shared<R> {
 pub(super) struct Worker<R> {
     shared: Arc<Shared<R>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The process that has the thread: a forked child has a copy of this, but no thread.
+    process: u32,
 }
 
 impl<R: Clone + Default + Send + 'static> Worker<R> {
@@ -41,25 +46,31 @@ impl<R: Clone + Default + Send + 'static> Worker<R> {
         let shared = Arc::new(Shared::default());
         let threads = Arc::clone(&shared);
         let thread = thread::Builder::new().name(name.into()).spawn(move || work(&threads))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), process: process::id() })
     }
 
     /// What it published last.
     pub(super) fn report(&self) -> R {
-        self.shared.report().clone()
+        let _step = fork::step();
+        lock(&self.shared.report).clone()
     }
 }
 
 impl<R> Worker<R> {
     /// Whether it has ended.
     pub(super) fn is_over(&self) -> bool {
-        lock(&self.thread).as_ref().is_none_or(JoinHandle::is_finished)
+        process::id() != self.process || lock(&self.thread).as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Ends it, and waits until that is done.
     pub(super) fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
         let thread = lock(&self.thread).take();
+        if process::id() != self.process {
+            // It is the parent's.
+            mem::forget(thread);
+            return;
+        }
+        self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = thread {
             // It has nothing to say that is not in the report.
             let _ = thread.join();

@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import re
 import socket
 import struct
 import threading
@@ -55,6 +56,11 @@ def test_thrown_at_a_client(wait_for):
     bad += [head + b"\xff\xff" + whole[14:], whole + b"\x00", whole + b"\x00\x05", wire.client_package(9)]
     bad += [whole + len(data).to_bytes(2, "big") + data for data in (b"\xc1", b"\x91" * 1000, event[:-1])]
     bad += [head + b"\x00\x02\x91\x80", head + b"\x00\x01\x80", b"text"]
+    bad += attacks.BAD["wrong protocol id"]
+    # What is wrong with an event, behind the header and the update of a server.
+    wrong = [attacks.BAD[name] for name in attacks.BAD if re.search("event|key|UTF-8|msgpack", name)]
+    bad += [whole + data[14:] for group in wrong for data in group]
+    oversize = attacks.BAD["65,507 bytes"]
     with RawServer() as server:
         server.update = update
         client = pygase.Client()
@@ -63,7 +69,7 @@ def test_thrown_at_a_client(wait_for):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             for data in [*bad, wire.server_package(30_000, update={"time_order": 900, "ticks": 666})]:
                 stranger.sendto(data, server.client)
-        for data in bad:
+        for data in [*bad, *oversize]:
             server.send_bytes(data)
         server.update = {"time_order": 6, "ticks": 2}
         server.talk(lambda: client.connection.stats()["malformed"] >= len(bad), seconds=5.0)
@@ -71,6 +77,7 @@ def test_thrown_at_a_client(wait_for):
         with client.access_game_state() as state:
             assert state.ticks == 2
         assert client.connection.stats()["malformed"] == len(bad)
+        assert client.stats()["socket"]["oversize"] == len(oversize)
         assert client.connection.status == CONNECTED
         client.disconnect()
         thread.join(10)

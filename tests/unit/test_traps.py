@@ -152,6 +152,33 @@ class TestFork:
         """
         assert run(code, options=self.OPTIONS) == (0, "", "")
 
+    def test_relay_and_load(self):
+        code = """
+        from pygase import _core
+        server = make(x=1)
+        thread = server.run_in_thread()
+        until(lambda: server.port)
+        relay = _core.Relay(("127.0.0.1", 0), ("127.0.0.1", server.port), {})
+        load = _core.Load("127.0.0.1", relay.port, 20, 60.0, 1000.0)
+        until(lambda: load.report()["joined"] == 20)
+        for _ in range(30):
+            pid = os.fork()
+            if not pid:
+                # Their threads are the parent's; what they published can be read.
+                done = (relay.over, load.over, relay.report()["clients"], load.report()["joined"])
+                relay.stop()
+                load.stop()
+                del relay, load
+                os._exit(done != (True, True, 20, 20))
+            assert os.waitpid(pid, 0)[1] == 0
+        assert not relay.over and not load.over
+        load.stop()
+        relay.stop()
+        server.shutdown()
+        thread.join(5)
+        """
+        assert run(code, options=self.OPTIONS) == (0, "", "")
+
     def test_multiprocessing(self):
         code = """
         import multiprocessing

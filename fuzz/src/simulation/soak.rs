@@ -6,6 +6,7 @@ use pygase::netsim::Conditions;
 
 use super::state::State;
 use super::world::{World, server_address};
+use crate::allocation::live;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -82,6 +83,46 @@ pub fn run(seed: u64) {
             }
         }
     }
+}
+
+/// Plays for an hour with two clients, on lines that change, with outages and other ports; gives how many bytes are
+/// allocated after each ten minutes, once all is quiet.
+///
+/// # Panics
+/// When somebody does not have what the server has in the end.
+pub fn an_hour(seed: u64) -> [isize; 6] {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut world = World::new(seed, Conditions::default(), true, true);
+    world.join(true);
+    world.join(true);
+    [(); 6].map(|()| {
+        for minute in 0..10 {
+            world.network.conditions = weather(&mut random);
+            if minute == 3 {
+                world.network.conditions.loss = 1.0;
+            }
+            let end = world.now + MS * if minute == 3 { 8000 } else { 59_000 };
+            while world.now < end {
+                world.tick(&changes(&mut random));
+                for index in 0..2 {
+                    world.dispatch_up(index, random.u32(..4));
+                    world.dispatch_down(index, random.u32(..4));
+                }
+                world.run_until(world.now + MS * 100);
+            }
+            world.network.conditions = Conditions { latency: MS * 20, ..Conditions::default() };
+            world.run_until(world.now + Duration::from_secs(1));
+            if minute == 6 {
+                world.clients[0].at = world.fresh_address(0);
+            }
+        }
+        world.run_until(world.now + Duration::from_secs(15));
+        assert!(world.is_in_sync(|_| true), "not in sync");
+        for client in &mut world.clients {
+            (client.up, client.down) = Default::default();
+        }
+        live()
+    })
 }
 
 fn weather(random: &mut fastrand::Rng) -> Conditions {
