@@ -10,6 +10,7 @@
 """
 
 from pygase._core import __version__
+from pygase._neighbours import warn_of_mixture as _warn_of_mixture
 from pygase.backend import Backend, GameStateMachine, GameStateStore, Server
 from pygase.client import Client
 from pygase.gamestate import GameState
@@ -28,3 +29,5 @@ __all__ = [
     "__version__",
     "get_available_ip_addresses",
 ]
+
+_warn_of_mixture(__path__[0])
