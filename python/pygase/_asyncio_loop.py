@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from pygase import _core
-from pygase._loops import Bell, Loop, Tasks
+from pygase._loops import Bell, Loop, Tasks, is_mistake
 
 __all__ = ["AsyncioLoop"]
 
@@ -54,7 +54,7 @@ class AsyncioLoop(Loop):
             # What the user code waited for was cancelled, and not the task that runs it.
             task: Any = asyncio.current_task()
             return hasattr(task, "cancelling") and not task.cancelling()
-        return isinstance(error, Exception)
+        return is_mistake(error)
 
 
 class _AsyncioBell(Bell):

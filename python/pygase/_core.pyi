@@ -24,6 +24,7 @@ __all__ = [
     "NOTICE_STATUS",
     "NOTICE_TIMEOUT",
     "NOTICE_UNANSWERED",
+    "NOTICE_UNREADABLE",
     "ClientConnection",
     "ClientPackage",
     "Connection",
@@ -72,6 +73,7 @@ NOTICE_CLOSED: int
 NOTICE_FAILED: int
 NOTICE_LOG: int
 NOTICE_MOVED: int
+NOTICE_UNREADABLE: int
 
 _P = TypeVar("_P", bound="Package")
 

@@ -93,7 +93,20 @@ class Loop:
 
     def is_users(self, error: BaseException) -> bool:
         """Return whether an exception in user code is a mistake there, and not the end of the task."""
-        return isinstance(error, Exception)
+        return is_mistake(error)
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Return whether an exception is neither an interruption nor one by which an event loop ends a task.
+
+    Args:
+        error: What came out of a coroutine.
+    """
+    theirs = ("builtins", "exceptiongroup", "asyncio", "trio", "curio")
+    module: str = type(error).__module__
+    return (
+        isinstance(error, Exception) or type(error) is BaseException or module.partition(".")[0] not in theirs
+    )
 
 
 class Bell:
@@ -274,7 +287,7 @@ class _CurioLoop(Loop):
         if isinstance(error, curio.CancelledError):
             # A timeout nobody caught is a mistake.
             return isinstance(error, curio.TaskTimeout)
-        return isinstance(error, Exception)
+        return is_mistake(error)
 
 
 class _CurioBell(Bell):

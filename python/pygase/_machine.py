@@ -20,7 +20,7 @@ from pygase import _core
 from pygase._dual import dual, has_own_loop, run_in_thread, share_loop
 from pygase._foreign import settled, workers
 from pygase._loops import Loop, running
-from pygase._pump import UserErrors, call_handler, runs_in_this_process
+from pygase._pump import ENDS, UserErrors, call_handler, runs_in_this_process
 from pygase._store import GameStateStore, state_of, update_after
 from pygase._ticks import LoopTimer
 from pygase.event import Event, EventHandler, UniversalEventHandler
@@ -310,15 +310,26 @@ class GameStateMachine:
             _merge(changes, result, keep_deletions=True)
         try:
             self._push(changes, game_state)
-        except TypeError:
-            # Nothing of it was taken: one value that cannot be sent is no reason to lose the others.
-            for what, result in results:
-                try:
-                    self._push(result)
-                except Exception as error:
-                    self._errors.report(f"update returned by the {what}", error)
+        except (TypeError, OverflowError) as error:
+            # One value that cannot be sent is no reason to lose the others.
+            sound = [(what, self._sound(what, result)) for what, result in results]
+            if all(len(kept) == len(result) for (_, kept), (_, result) in zip(sound, results, strict=True)):
+                self._errors.report("update of the game state", error)
+            else:
+                self._push_results(sound, game_state)
         except Exception as error:
             self._errors.report("update of the game state", error)
+
+    def _sound(self, what: str, result: dict[str, Any]) -> dict[str, Any]:
+        """Return what can be sent of a result."""
+        sound: dict[str, Any] = {}
+        for name, value in result.items():
+            try:
+                _core.packb({name: value})
+                sound[name] = value
+            except Exception as error:
+                self._errors.report(f"update returned by the {what}", error)
+        return sound
 
     def _handling(self, event: Event, game_state: GameState, dt: float) -> Callable[[], Any]:
         return lambda: call_handler(self._universal_event_handler, event, game_state=game_state, dt=dt)
@@ -328,11 +339,17 @@ class GameStateMachine:
     ) -> None:
         """Call user code and keep what it returns, to be shared at the end of the time step."""
         try:
-            self._stepping = threading.get_ident()
             try:
-                result = function()
-            finally:
-                self._stepping = None
+                self._stepping = threading.get_ident()
+                try:
+                    result = function()
+                finally:
+                    self._stepping = None
+            except ENDS:
+                raise
+            except BaseException as error:  # none is meant for the event loop: it has not begun to wait
+                self._errors.report(what, error)
+                return
             if inspect.isawaitable(result):
                 result = await settled(result, self._guard)
             if result is not None:

@@ -18,7 +18,7 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pygase import _core
@@ -34,10 +34,14 @@ __all__ = ["Lane", "Pump", "UserErrors", "WrongArgumentsError", "call_handler", 
 LANE_LIMIT = 1024
 #: Seconds of handlers and callbacks between two looks at what came meanwhile.
 SLICE = 0.005
-#: Kinds of errors to remember.
-MEMORY = 1024
+#: Kinds of errors that are logged one by one; all others, such as of the thousandth event type that nobody
+#: knows, count as one more kind.
+MEMORY = 100
 #: A level that no record has.
 _SILENT = 255
+_OTHERS = ("", "")
+#: Exceptions that are no mistakes of user code: they end what runs it.
+ENDS = (KeyboardInterrupt, SystemExit)
 _STATUSES = ("Disconnected", "Connected", "Connecting")
 #: Seconds that coroutines of the game may go on after the end of a server or client.
 GRACE = 1.0
@@ -78,31 +82,38 @@ class UserErrors:
         self.counts["user_error"] += 1
         more = self._more((what, type(error).__qualname__))
         if more is not None:
-            logger.error("exception in the %s%s", what, more, exc_info=error)
+            _log(logging.ERROR, "exception in the %s%s", what, more, exc_info=error)
         return "user_error"
 
-    def warn(self, message: str, detail: str = "") -> None:
+    def warn(self, message: str, detail: str = "", level: int = logging.WARNING) -> None:
         """Log a warning, or count it if it was logged lately.
 
         Args:
             message: The warning.
             detail: What may differ from one time to the next.
+            level: Something worse than a warning.
         """
         more = self._more((message, ""))
         if more is not None:
-            logger.warning("%s%s%s", message, detail and f": {detail}", more)
+            _log(level, "%s%s%s", message, detail and f": {detail}", more)
 
     def _more(self, kind: tuple[str, str]) -> str | None:
         """Return what to add to a record of this kind about those left out; None if it is left out itself."""
         now = time.monotonic()
+        if kind not in self._silent and len(self._silent) >= MEMORY:
+            self._silent = {known: value for known, value in self._silent.items() if now < value[0]}
+            kind = kind if len(self._silent) < MEMORY else _OTHERS
         until, count = self._silent.get(kind, (now, 0))
         if now < until:
             self._silent[kind] = (until, count + 1)
             return None
-        if len(self._silent) >= MEMORY:
-            self._silent.clear()
         self._silent[kind] = (now + REPORT_INTERVAL, 0)
         return f" ({count} more since the last report)" if count else ""
+
+
+def _log(level: int, *record: Any, exc_info: BaseException | None = None) -> None:
+    with suppress(Exception):  # of a filter: what is wrong with the log is no reason to stop
+        logger.log(level, *record, exc_info=exc_info)
 
 
 def call_handler(handlers: Any, event: Event, **kwargs: Any) -> Any:
@@ -161,8 +172,7 @@ class Lane:
         """
         if droppable and len(self._waiting) >= LANE_LIMIT:
             self.counters["queue_full"] += 1
-            if self.counters["queue_full"] == 1:
-                logger.warning("too many calls wait for the %s; some are dropped", what)
+            self._errors.warn("too many calls wait; some are dropped", what)
             return
         self._waiting.append((what, function))
         self._look()
@@ -176,11 +186,13 @@ class Lane:
         """Call the next function; to be called when this lane has said that it is ready."""
         self._is_ready = False
         what, function = self._waiting.popleft()
-        awaitable = self._begin(what, function)
-        if awaitable is not None:
-            self.is_busy = True
-            self._start(self._finish(what, awaitable))
-        self._look()
+        try:
+            awaitable = self._begin(what, function)
+            if awaitable is not None:
+                self.is_busy = True
+                self._start(self._finish(what, awaitable))
+        finally:
+            self._look()
 
     def _look(self) -> None:
         if self._waiting and not self.is_busy and not self._is_ready:
@@ -195,7 +207,9 @@ class Lane:
             if (isinstance(result, Call) or asyncio.isfuture(result)) and result.done():
                 result = result.result()
             return result if inspect.isawaitable(result) else None
-        except (Exception, asyncio.CancelledError) as error:  # of a future that was cancelled
+        except ENDS:
+            raise
+        except BaseException as error:  # none is meant for the event loop: it has not begun to wait
             self._failed(what, error)
             return None
 
@@ -217,6 +231,9 @@ class Lane:
 
 class Pump:
     """Waits for the notices of a client or server and hands them out until it is told to finish."""
+
+    #: What it is to the user.
+    name = "The client"
 
     def __init__(self) -> None:
         self.inbox = _core.Inbox()
@@ -301,6 +318,9 @@ class Pump:
                     elif not self._finished:
                         await bell.wait(self._due)
                 grace = GRACE
+            except SystemExit:
+                _log(logging.ERROR, "%s ends, because a handler or callback called sys.exit().", self.name)
+                raise
             finally:
                 await bell.close()
                 self.stop()
@@ -364,7 +384,10 @@ class Pump:
             else:
                 logger.info("Quality of connection to %s is good again.", connection.remote_address)
         elif kind == _core.NOTICE_FAILED:
-            logger.error("failure in the core: %s", payload)
+            self.errors.warn("failure in the core", str(payload), logging.ERROR)
+        elif kind == _core.NOTICE_UNREADABLE:
+            self.lane(connection).counters["malformed"] += 1
+            self.errors.warn("an event was dropped that Python cannot hold", str(payload))
 
     def _handling(
         self, connection: Any, event_type: str, args: list[Any], kwargs: dict[str, Any]
@@ -380,7 +403,7 @@ class Pump:
                 return call_handler(handlers, event)
             connection._lane.counters["unknown_event"] += 1
             self.errors.counts["unknown_event"] += 1
-            self.errors.warn(f"no handler for events of type {event_type!r}")
+            self.errors.warn(f"no handler for events of type {event_type!r:.100}")
             return None
 
         return handle
@@ -393,7 +416,7 @@ class Pump:
             if is_mine:
                 for notice in self.inbox.take():
                     if notice[0] in ARRIVALS:
-                        self.take(*notice)
+                        self._take(notice)
                     else:
                         self._left.append(notice)
                 self.inbox.wake()
@@ -414,9 +437,12 @@ class Pump:
     def _take(self, notice: tuple[int, int, Any]) -> None:
         kind, tag, payload = notice
         if kind == _core.NOTICE_LOG:
-            logger.log(tag, "%s", payload)
-        else:
+            _log(tag, "%s", payload)
+            return
+        try:
             self.take(kind, tag, payload)
+        except Exception as error:  # of a subclass, or of an object the game has put in the place of ours
+            self.errors.report("taking of a notice", error)
 
     def _look_at_log_level(self) -> None:
         """Tell the core what is wanted, so that it makes no records for nothing."""

@@ -309,6 +309,8 @@ class ClientSession(Pump):
 class ServerSession(Pump):
     """One run of a server, from its start to its end."""
 
+    name = "The server"
+
     def __init__(
         self,
         hostname: str,

@@ -34,6 +34,7 @@ pub(super) const CLOSED: u8 = 10;
 pub(super) const FAILED: u8 = 11;
 pub(super) const LOG: u8 = 12;
 pub(super) const MOVED: u8 = 13;
+pub(super) const UNREADABLE: u8 = 14;
 
 /// How long a wait goes on before it looks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -180,7 +181,7 @@ fn rows_of<'py>(
             ConnectionEvent::Event(bytes) => match event_parts(py, &bytes) {
                 Ok(parts) => (EVENT, tag, parts.into_any()),
                 // Checked bytes that Python cannot hold all the same, such as a date beyond its calendar.
-                Err(error) => (FAILED, tag, error.to_string().into_bound_py_any(py)?),
+                Err(error) => (UNREADABLE, tag, error.to_string().into_bound_py_any(py)?),
             },
             ConnectionEvent::Acknowledged(id) => (ACK, tag, id.into_bound_py_any(py)?),
             ConnectionEvent::TimedOut(id) => (TIMEOUT, tag, id.into_bound_py_any(py)?),

@@ -83,4 +83,6 @@ mod core_module {
     const NOTICE_LOG: u8 = super::inbox::LOG;
     #[pymodule_export]
     const NOTICE_MOVED: u8 = super::inbox::MOVED;
+    #[pymodule_export]
+    const NOTICE_UNREADABLE: u8 = super::inbox::UNREADABLE;
 }
