@@ -118,15 +118,33 @@ sanitize: ## the Rust tests under AddressSanitizer and ThreadSanitizer (nightly 
 fuzz-seed: ## one seeded input again (BODY=session SEED=1)
 	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin seed $(BODY) $(SEED)
 
+COMPARE = $(BIN)/python benches/compare
+
 .PHONY: bench
-bench: environments core-fast ## what package pairs, replication and the import cost, and what a server takes of a processor (docs/performance.md)
+bench: environments core-fast ## everything that is measured, into docs/performance.md (QUICK=1: the comparisons, in under five minutes)
+	$(CARGO) build --locked --profile dev-fast --no-default-features --example limit_server
+ifdef QUICK
+	$(COMPARE)/server_cpu.py --clients 1000 --rounds 2 --seconds 5
+	$(COMPARE)/independence.py --rounds 1
+	$(COMPARE)/latency.py --rounds 1
+	$(COMPARE)/memory.py --rounds 1
+	$(COMPARE)/capacity.py --rounds 1 --seconds 3
+else
+	$(COMPARE)/server_cpu.py
+	$(COMPARE)/capacity.py
+	$(COMPARE)/independence.py
+	$(COMPARE)/latency.py
+	$(COMPARE)/memory.py
 	$(CARGO) bench --locked --no-default-features --bench state
 	$(CARGO) bench --locked --no-default-features --bench endpoint
 	$(BIN)/python benches/replication.py
-	$(CARGO) build --locked --profile dev-fast --no-default-features --example limit_server
-	$(BIN)/python benches/compare/server_cpu.py
 	$(BIN)/python benches/ticks.py
 	$(BIN)/python benches/imports.py
+endif
+
+.PHONY: soak-joins
+soak-joins: core-fast ## what ten minutes of 50 joins a second leave in the server's memory (SECONDS=600)
+	$(COMPARE)/memory.py --rounds 1 --joins $(or $(SECONDS),600)
 
 SPHINX = $(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet --doctree-dir .cache/doctrees
 

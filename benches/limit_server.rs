@@ -1,8 +1,8 @@
 //! The least that a server of this protocol can do: receive, note, answer on the grid, send. No game, no proof of
 //! address, no events, no timeouts; every client is sent the same bytes. What it costs is what the system costs.
 //!
-//! `cargo run --release --no-default-features --example limit_server -- PORT SECONDS` prints `listening`, and at the
-//! end nothing. Linux only.
+//! `cargo run --release --no-default-features --example limit_server -- PORT` prints `listening` and ends after ten
+//! minutes. Linux only.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -37,6 +37,8 @@ mod linux {
     const BUFFER: usize = 2048;
     /// Milliseconds between two packages to a client.
     const INTERVAL: u64 = 25;
+    /// Milliseconds until it ends by itself.
+    const LIFE: u64 = 600_000;
 
     struct Client {
         address: SocketAddrAny,
@@ -54,8 +56,7 @@ mod linux {
     }
 
     pub(super) fn main() {
-        let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().unwrap());
-        let (port, seconds) = (arguments.next().unwrap() as u16, arguments.next().unwrap());
+        let port: u16 = std::env::args().nth(1).unwrap().parse().unwrap();
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let size = socket2::SockRef::from(&socket);
         size.set_recv_buffer_size(4 << 20).unwrap();
@@ -69,10 +70,11 @@ mod linux {
             by_address: HashMap::new(),
             wheel: vec![Vec::new(); INTERVAL as usize],
         };
+        let mut bytes = vec![0; BATCH * BUFFER];
         let begin = Instant::now();
         let mut turn = 0;
-        while turn < seconds * 1000 {
-            server.receive(&state);
+        while turn < LIFE {
+            server.receive(&state, &mut bytes);
             while turn <= begin.elapsed().as_millis() as u64 {
                 server.send(turn);
                 turn += 1;
@@ -85,8 +87,7 @@ mod linux {
     }
 
     impl Server {
-        fn receive(&mut self, state: &UdpSocketState) {
-            let mut bytes = vec![0; BATCH * BUFFER];
+        fn receive(&mut self, state: &UdpSocketState, bytes: &mut [u8]) {
             let mut meta = [RecvMeta::default(); BATCH];
             loop {
                 let mut chunks = bytes.chunks_exact_mut(BUFFER);
