@@ -37,7 +37,7 @@ help: ## list the targets
 demo: core-fast ## build, and watch four bots play chase over the wire (SECONDS=15)
 	@$(BIN)/python examples/chase/demo.py --seconds $(or $(SECONDS),15)
 
-STAGES := rustfmt clippy ruff mypy pyright shim stubtest rust-test rust-portable rust-session instructions fuzz-test \
+STAGES := rustfmt clippy rustdoc ruff mypy pyright shim layers stubtest rust-test rust-portable rust-session instructions fuzz-test \
 	py-unit py-property py-compat py-compat-original interop py-portable
 
 .PHONY: test
@@ -159,6 +159,10 @@ linkcheck: .venv/.docs-tools core-test ## the external links of the documentatio
 	-$(SPHINX) -b linkcheck docs docs/_build/linkcheck
 	@cat docs/_build/linkcheck/output.txt
 
+.PHONY: deny
+deny: .cache/cargo/bin/cargo-deny ## licenses, sources and duplicates of the crates this is built of (deny.toml)
+	$< --all-features --locked check licenses bans sources
+
 .PHONY: clean
 clean: ## remove everything that was built or installed
 	rm -rf .venv .venv-original .cache dist target docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -174,7 +178,7 @@ fmt: .venv/.dev-tools ## format Rust and Python
 	$(BIN)/ruff check --fix-only --quiet .
 
 .PHONY: lint
-lint: rustfmt clippy ruff mypy pyright shim stubtest ## all checks that run no test
+lint: rustfmt clippy rustdoc ruff mypy pyright shim layers stubtest ## all checks that run no test
 
 .PHONY: rustfmt
 rustfmt: ## Rust formatting
@@ -186,6 +190,10 @@ clippy: .venv/.build-tools ## Rust lints, with Python, without, and with portabl
 	$(CARGO) clippy --locked --quiet --all-targets --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --quiet --all-targets --no-default-features --features portable-io -- -D warnings
 	cd fuzz && $(CARGO) clippy --locked --quiet --all-targets --no-default-features --target-dir ../target/fuzz -- -D warnings
+
+.PHONY: rustdoc
+rustdoc: .venv/.build-tools ## the documentation of the crate for those who work on it, without a warning (target/doc/pygase)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --quiet --no-deps --document-private-items
 
 .PHONY: ruff
 ruff: .venv/.dev-tools ## Python lints and formatting
@@ -203,6 +211,10 @@ pyright: .venv/.dev-tools ## the same for editors that go by pyright
 .PHONY: shim
 shim: .venv/.build-tools ## the Python part opens no socket and packs no bytes
 	$(BIN)/python scripts/check_shim.py
+
+.PHONY: layers
+layers: .venv/.build-tools ## the core's modules know only those below, and no sockets, threads or clocks but in net
+	$(BIN)/python scripts/check_layers.py
 
 .PHONY: stubtest
 stubtest: .venv/.dev-tools core-test ## _core.pyi says what the built module has
@@ -291,6 +303,9 @@ $(BIN)/python:
 
 .cache/cargo/bin/cargo-fuzz:
 	$(CARGO) install --quiet --locked --version 0.13.2 --root .cache/cargo cargo-fuzz
+
+.cache/cargo/bin/cargo-deny:
+	$(CARGO) install --quiet --locked --version 0.19.0 --root .cache/cargo cargo-deny
 
 # The extension lies in python/pygase, one at a time: `fast` for the demo, `test` (with debug assertions, and
 # the dependencies shared with `cargo test`) for the tests. The stamp says which one is there.

@@ -44,6 +44,7 @@ PAGES = {
     "protocol": ("PROTOCOL.md", None),
     "changelog": ("CHANGELOG.md", None),
     "contributing": ("CONTRIBUTING.md", None),
+    "conduct": ("CODE_OF_CONDUCT.md", None),
     "settings": ("README.md", "Settings"),
     "statistics": ("README.md", "Statistics"),
     "differences": ("README.md", "What differs from PyGaSe, on purpose"),
@@ -54,6 +55,7 @@ LINKS = {
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "conduct.md",
 }
 
 
@@ -70,7 +72,9 @@ def root_page(app, docname, source):
 
 
 def markdown_examples(app, what, name, obj, options, lines):
-    """Turn fenced examples in docstrings into what Sphinx knows."""
+    """Turn fenced examples in docstrings into what Sphinx knows; pages need no list of what is on them."""
+    if what == "module" and "# Contents" in lines:
+        del lines[lines.index("# Contents") :]
     fenced = None
     for index, line in enumerate(lines):
         if line.strip().startswith("```"):

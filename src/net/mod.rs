@@ -13,7 +13,7 @@
 //! | [`error`] | what can go wrong at the caller |
 //! | [`fork`] | the moment of a fork, for which the threads stand still |
 //! | [`inbox`] | what happened, on its way to the thread that runs handlers |
-//! | [`line`] | a bad line between a socket and the network |
+//! | [`mod@line`] | a bad line between a socket and the network |
 //! | [`load`] | many clients at once, to see what a server holds |
 //! | [`log`] | what goes into the log of whoever runs handlers |
 //! | [`recorder`] | a recording that is being made, and its file |

@@ -115,19 +115,23 @@ TESTS = {
     "`LockedRessource`, `.ressource`": ["tests/compat/test_utils.py::test_both_spellings"],
     "`repr` of headers, packages, events, states and updates": ["tests/compat/test_connection.py::test_repr"],
     "headers and packages": ["tests/compat/test_connection.py::test_comparing_takes_no_base_class"],
-    "stepping a connection: what got lost": ["tests/compat/test_steps.py::test_lost_while_nothing_comes"],
+    "stepping a connection: what got lost": [
+        "tests/compat/test_steps_receiving.py::test_lost_while_nothing_comes"
+    ],
     "stepping a connection: a package more than 32 behind": [
         "tests/compat/test_steps.py::test_too_old_to_tell"
     ],
     "stepping a connection: a package of another kind, or one that came before": [
-        "tests/compat/test_steps.py::test_refused_packages_change_nothing"
+        "tests/compat/test_steps_receiving.py::test_refused_packages_change_nothing"
     ],
-    "stepping a connection: a callback that raises": ["tests/compat/test_steps.py::test_raising_callback"],
+    "stepping a connection: a callback that raises": [
+        "tests/compat/test_steps_receiving.py::test_raising_callback"
+    ],
     "stepping a connection: events that do not fit": [
         "tests/compat/test_steps.py::test_events_that_do_not_fit_wait"
     ],
     "stepping a server's connection: a client with a state it was not sent": [
-        "tests/compat/test_steps.py::test_client_with_another_state"
+        "tests/compat/test_steps_receiving.py::test_client_with_another_state"
     ],
     "dependencies": ["tests/unit/test_differences.py::test_there_are_no_dependencies"],
 }
