@@ -86,7 +86,8 @@ class TestPort:
             if int(file.read()) <= 7:
                 pytest.skip("any user may bind any port here")
         process = remote()
-        process.run("import os, pygase; server = pygase.Server(pygase.GameStateStore())")
+        # asyncio as well: under another user its files may be out of reach.
+        process.run("import asyncio, os, pygase; server = pygase.Server(pygase.GameStateStore())")
         process.run("if os.geteuid() == 0: os.setuid(65534)")
         process.run(
             """
