@@ -59,6 +59,13 @@ screenshots: .venv/.dev-tools core-fast ## the pictures in docs/images, from the
 	@$(BIN)/python -m pip install --quiet $(patsubst %,-r %,$(wildcard examples/*/requirements.txt))
 	@$(BIN)/python scripts/screenshots.py
 
+.PHONY: workflows
+workflows: | $(BIN)/python ## the GitHub workflows against their schema and the auditor zizmor (they cannot run here)
+	$(BIN)/python -m pip install --quiet -r requirements-workflows.txt
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline .github
+
 .PHONY: frozen
 frozen: .venv/.dev-tools core-test ## freeze a game into one file with PyInstaller, and play it
 	$(BIN)/python -m pip install --quiet -r requirements-frozen.txt
