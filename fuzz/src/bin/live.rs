@@ -183,15 +183,7 @@ fn main() {
     });
     let (in_sync, stats) = (in_sync.count(), server.stats());
     is_over.store(true, Ordering::Relaxed);
-    let count = |count: &dyn Fn(&Ledger) -> usize| -> usize {
-        players.iter().map(|player| count(&player.up) + count(&player.down)).sum()
-    };
-    let of = |all: &[u8], value: u8| -> usize { all.iter().map(|byte| usize::from(*byte == value)).sum() };
-    let dispatched = count(&|ledger| ledger.came.len());
-    let once = count(&|ledger| of(&ledger.came, 1));
-    let repeated = count(&|ledger| ledger.repeated as usize);
-    let true_acks = count(&|ledger| of(&ledger.told, 1));
-    let timed_out = count(&|ledger| of(&ledger.told, 16));
+    let [dispatched, once, repeated, true_acks, timed_out] = events(&players);
     let end = Footprint::now();
     let troubles = troubles(&players, &stats);
     println!("state of {} bytes: {in_sync} of {clients} clients have it", truth.len());
@@ -222,6 +214,22 @@ fn main() {
         player.driver.stop();
     }
     std::process::exit(i32::from(!all_well));
+}
+
+/// How many events were dispatched, came once, and came again; how many senders were told that they came, and that
+/// they did not.
+fn events(players: &[Player]) -> [usize; 5] {
+    let ledgers = || players.iter().flat_map(|player| [&player.up, &player.down]);
+    let of = |all: fn(&Ledger) -> &[u8], value: u8| -> usize {
+        ledgers().flat_map(all).filter(|byte| **byte == value).count()
+    };
+    [
+        ledgers().map(|ledger| ledger.came.len()).sum(),
+        of(|ledger| &ledger.came, 1),
+        ledgers().map(|ledger| ledger.repeated as usize).sum(),
+        of(|ledger| &ledger.told, 1),
+        of(|ledger| &ledger.told, 16),
+    ]
 }
 
 /// Counters that stay 0 however bad the line is.
