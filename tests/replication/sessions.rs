@@ -29,7 +29,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         8 => units().prop_map(Deed::Push),
         8 => (1u32..120).prop_map(Deed::Wait),
         1 => Just(Deed::Join),
-        1 => prop_oneof![Just(500u32), Just(1200), Just(3000), Just(6000)].prop_map(Deed::Outage),
+        1 => prop_oneof![4 => 500u32..6000, 1 => 6000u32..60_000].prop_map(Deed::Outage),
         1 => (any::<u16>(), units()).prop_map(|(time_order, state)| Deed::Restart(time_order, state)),
     ]
 }
@@ -60,11 +60,7 @@ fn run(
             Deed::Wait(time) => world.run(MS * *time),
             Deed::Join if world.clients.len() < 3 => world.join(),
             Deed::Join => {}
-            Deed::Outage(time) => {
-                world.network.conditions.loss = 1.0;
-                world.run(MS * *time);
-                world.network.conditions.loss = conditions.loss;
-            }
+            Deed::Outage(time) => world.lose_all(MS * *time),
             Deed::Restart(time_order, state) => {
                 truth = living(state);
                 world.restart(*time_order, &truth);
@@ -85,7 +81,7 @@ fn cases(default: u32) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(192), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(500), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn clients_of_ours_end_with_what_the_server_has(

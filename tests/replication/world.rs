@@ -141,6 +141,18 @@ impl World {
         }
     }
 
+    /// Lets a time pass in which nothing arrives, with a look every five milliseconds.
+    pub(crate) fn lose_all(&mut self, time: Duration) {
+        let conditions = self.network.conditions;
+        self.network.conditions.loss = 1.0;
+        let end = self.now + time;
+        while self.now < end {
+            self.now += MS * 4;
+            self.step();
+        }
+        self.network.conditions = conditions;
+    }
+
     /// Runs until every client has this state; gives how long that took.
     pub(crate) fn run_until_all_have(&mut self, state: &State, at_most: Duration) -> Option<Duration> {
         let mut took = Duration::ZERO;

@@ -35,9 +35,11 @@ pub fn run(seed: u64) {
             was_restarted = true;
         }
         if random.u8(..) < 30 && ours_only {
-            // A router gives a client another port; one that has its token by then goes on with its session.
+            // A router gives a client another port; one that has its token by then, as it has with the first of the
+            // state, goes on with its session.
             let index = random.usize(..world.clients.len());
-            if world.now > world.clients[index].joined + MS * 4000 {
+            let client = &world.clients[index];
+            if world.now > client.joined + MS * 4000 && !client.game.is_empty() {
                 world.clients[index].at = world.fresh_address(index);
             }
         }
