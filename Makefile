@@ -93,7 +93,7 @@ soak-live: ## 200 clients behind a bad line and malformed datagrams beside them,
 
 .PHONY: soak-properties
 soak-properties: environments core-test ## the property tests for long (CASES=50000)
-	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test state network
+	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test state -- network whole
 	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --test replication sessions
 	PROPTEST_CASES=$(or $(CASES),50000) $(CARGO) test --locked --no-default-features --lib endpoint::tests::events
 	HYPOTHESIS_CASES=$(or $(CASES),50000) $(PYTEST) tests/property

@@ -458,7 +458,7 @@ impl ServerConnection {
         if budget.is_none() || !fits {
             // What has no room beside the event, a value that cannot be split perhaps, comes with the next package.
             scratch.clear();
-            view.empty_update(scratch);
+            view.empty_update(now, scratch);
             number = None;
         }
         self.bursts = self.hello && number.is_some() && view.has_more();

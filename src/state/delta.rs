@@ -4,7 +4,7 @@
 //! business of `view`; that they are made once for all views is the business of `store`.
 
 use super::merge::{PART_EXTRA, TIME_ORDER_SIZE};
-use super::nodeset::{Word, words};
+use super::nodeset::{self, Word, words};
 use super::tree::{Last, NodeId, ROOT, Revision, Tree, Value};
 use crate::wire::limits::TO_DELETE_MSGPACK;
 use crate::wire::{Sqn, msgpack};
@@ -55,6 +55,11 @@ impl Encoding {
         let (body, _) = self.bytes.split_at(self.bytes.len().saturating_sub(3));
         out.extend_from_slice(body);
         msgpack::write_label(out, label, part);
+    }
+
+    /// Whether this node exists where it was merged.
+    pub(super) fn makes(&self, ordinal: u64) -> bool {
+        nodeset::contains(&self.made, ordinal)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -45,6 +45,12 @@ pub(super) fn words(mut ordinals: Vec<u64>) -> Box<[Word]> {
     words.into()
 }
 
+/// Whether an ordinal is in what [`words`] made.
+pub(super) fn contains(words: &[Word], ordinal: u64) -> bool {
+    let found = words.binary_search_by_key(&(ordinal / 64), |&(word, _)| word);
+    found.ok().and_then(|index| words.get(index)).is_some_and(|(_, bits)| bits >> (ordinal % 64) & 1 == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +66,8 @@ mod tests {
             assert!(!set.contains(ordinal));
         }
         assert!(set.0.is_empty());
+        let words = words(vec![700, 3, 64, 3]);
+        assert!([3, 64, 700].iter().all(|&ordinal| contains(&words, ordinal)));
+        assert!(![2, 4, 63, 65, 128].iter().any(|&ordinal| contains(&words, ordinal)));
     }
 }

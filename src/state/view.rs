@@ -7,7 +7,6 @@
 //! what arrived. A client ignores what is not newer than its own; labels are chosen so that it never ignores
 //! what it needs, however old it and the server are.
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +23,7 @@ const HOP: u16 = 32000;
 /// What is this far ahead is the last that is newer.
 const WINDOW: i32 = 32767;
 /// A package may be overtaken by others sent this much later.
-const STRAGGLE: Duration = Duration::from_millis(250);
+const STRAGGLE: Duration = Duration::from_millis(500);
 /// The most labels in flight: a client that reports nothing gets no more than that.
 const MAX_ISSUED: usize = 512;
 
@@ -37,13 +36,13 @@ pub enum PeerKind {
     Ours,
 }
 
-/// A label in flight.
+/// A label in flight. Of two, the one that was issued later is the newer.
 #[derive(Debug)]
 struct Issued {
     label: Sqn,
-    /// Whoever reports the label has everything within these revisions,
+    /// Whoever reports the label has everything within these revisions.
     part: Part,
-    /// as it was when the tree had come to this one.
+    /// What the tree had come to.
     made_at: Revision,
     /// Grows with each label.
     serial: u64,
@@ -51,8 +50,6 @@ struct Issued {
     encoding: Option<Arc<Encoding>>,
     /// With it the client has not everything.
     is_part: bool,
-    first_sent: Duration,
-    last_sent: Duration,
 }
 
 /// What is newer than the first revision, and not newer than the second.
@@ -102,7 +99,8 @@ pub struct View {
     marks: bool,
     /// The client has merged something that was no part.
     told_whole: bool,
-    /// Labels that may still be under way, and when they were last sent.
+    /// Labels that may still be under way, and when they were last sent: the oldest, and of what was sent after
+    /// each the oldest again.
     stragglers: VecDeque<(Duration, Sqn)>,
     /// What an original may have,
     sent: NodeSet,
@@ -197,20 +195,26 @@ impl View {
     ) -> Option<u64> {
         store.start(now);
         store.tick_idle(now);
+        while self.stragglers.front().is_some_and(|(sent, _)| now.saturating_sub(*sent) > STRAGGLE) {
+            self.stragglers.pop_front();
+        }
+        if self.serials == 0 {
+            // What it was answered before it had proven its address.
+            self.straggle(self.label, now);
+        }
         self.has_more = false;
         if let Some(Pinned { label, encoding }) = &self.pinned {
             if encoding.len() <= budget || encoding.entries == 1 {
                 encoding.write(*label, self.marks && self.pinned_is_part(), out);
-                let label = *label;
-                self.sent_again(label, now);
+                self.straggle(*label, now);
             } else {
-                self.empty_update(out);
+                self.empty_update(now, out);
             }
             return None;
         }
         let time_order = store.time_order();
         if !self.is_behind(store) && self.label == time_order {
-            self.empty_update(out);
+            self.empty_update(now, out);
             return None;
         }
         if self.issued.len() >= MAX_ISSUED {
@@ -223,19 +227,15 @@ impl View {
             next.encoding.write(label, self.marks && !next.complete, out);
             self.has_more = !next.complete && !next.exclusive;
             self.straggle(label, now);
-            return self.issue(now, label, next, store.tree().revision());
+            return self.issue(label, next, store.tree().revision());
         }
-        match self.newest_in_flight().since(self.label).cmp(&time_order.since(self.label).max(0)) {
-            // The time order will not get past what is in flight: the client has to get there first.
-            Ordering::Greater => return self.repeat_newest(now, budget, out),
-            Ordering::Equal => {
-                store.starve();
-                self.empty_update(out);
-            }
-            // There will be room when nothing is under way any more.
-            Ordering::Less => self.empty_update(out),
+        if self.newest_in_flight() == time_order {
+            store.starve();
+            self.empty_update(now, out);
+            return None;
         }
-        None
+        // The client has to get to what is in flight first, or what is under way to it has to be gone.
+        self.repeat_newest(now, budget, out)
     }
 
     /// Takes note that an update was merged by a client of ours: it acknowledged the package, which it does
@@ -243,22 +243,22 @@ impl View {
     pub fn arrived(&mut self, number: u64) {
         let Some(issued) = self.issued.iter().find(|issued| issued.serial == number) else { return };
         if self.kind == PeerKind::Ours && issued.encoding.is_some() {
-            let part = Part { upto: issued.part.upto.min(self.certain(issued)), ..issued.part };
-            self.confirm_part(part);
+            self.confirm_part(issued.part);
         }
     }
 
     /// Appends an update that changes nothing, whatever the client has.
-    pub fn empty_update(&self, out: &mut Vec<u8>) {
+    pub fn empty_update(&mut self, now: Duration, out: &mut Vec<u8>) {
         write_empty(self.label, false, out);
+        self.straggle(self.label, now);
     }
 
     /// Writes the newest update in flight once more; where that is not to be had, nothing under its label.
     fn repeat_newest(&mut self, now: Duration, budget: usize, out: &mut Vec<u8>) -> Option<u64> {
-        let (base, marks) = (self.label, self.marks);
-        let newest = self.issued.iter_mut().max_by_key(|issued| issued.label.since(base));
+        let marks = self.marks;
+        let newest = self.issued.back_mut();
         let Some(Issued { label, part, encoding, is_part, serial, .. }) = newest else {
-            self.empty_update(out);
+            self.empty_update(now, out);
             return None;
         };
         let mut number = None;
@@ -272,7 +272,7 @@ impl View {
             write_empty(*label, marks, out);
         }
         let label = *label;
-        self.sent_again(label, now);
+        self.straggle(label, now);
         number
     }
 
@@ -283,19 +283,16 @@ impl View {
 
     fn start_afresh(&mut self, label: Sqn, store: &Store) {
         // Numbers go on, so that what arrives late is not taken for something else.
-        let (serials, marks) = (self.serials, self.marks);
-        *self = Self { label, serials, marks, ..Self::new(store, self.kind) };
+        let (serials, marks, stragglers) = (self.serials, self.marks, std::mem::take(&mut self.stragglers));
+        *self = Self { label, serials, marks, stragglers, ..Self::new(store, self.kind) };
     }
 
     fn confirm(&mut self, index: usize) {
         let Some(issued) = self.issued.remove(index) else { return };
         self.label = issued.label;
         self.told_whole |= !issued.is_part;
-        self.issued.retain(|other| {
-            let overtaken = issued.first_sent.saturating_sub(other.last_sent) > STRAGGLE;
-            other.label.newer_than(issued.label) && !overtaken
-        });
-        self.confirm_part(Part { upto: issued.part.upto.min(self.certain(&issued)), ..issued.part });
+        self.issued.retain(|other| other.label.newer_than(issued.label));
+        self.confirm_part(issued.part);
         if self.kind == PeerKind::Ours {
             return;
         }
@@ -309,16 +306,6 @@ impl View {
                 self.confirmed.remove(ordinal);
             }
         }
-    }
-
-    /// Up to where a label that has arrived is certain. What is under a newer label may have been made earlier
-    /// and arrive later. It would put older values over those that arrived, so nothing is certain beyond what
-    /// there was then.
-    fn certain(&self, issued: &Issued) -> Revision {
-        let threatens =
-            |other: &&Issued| other.serial < issued.serial && other.label.newer_than(issued.label);
-        let made_at = self.issued.iter().filter(threatens).map(|other| other.made_at).min();
-        made_at.unwrap_or(Revision::MAX)
     }
 
     fn confirm_part(&mut self, part: Part) {
@@ -335,7 +322,7 @@ impl View {
     /// What to send next; nothing if all of it is in flight.
     fn next(&mut self, store: &mut Store, budget: usize) -> Option<Next> {
         let all = Part { after: self.cursor, upto: Revision::MAX };
-        let (encoding, exclusive) = self.encode(store, all, budget);
+        let (encoding, exclusive) = self.encode(store, all, budget)?;
         if encoding.complete || exclusive {
             return Some(Next {
                 after: all.after,
@@ -348,7 +335,7 @@ impl View {
         // More than one package: one after the other, each with what is not in flight yet.
         loop {
             let gap = self.first_gap();
-            let (encoding, exclusive) = self.encode(store, gap, budget);
+            let (encoding, exclusive) = self.encode(store, gap, budget)?;
             if encoding.entries > 0 || exclusive {
                 return Some(Next { after: gap.after, complete: false, fresh: true, exclusive, encoding });
             }
@@ -374,8 +361,9 @@ impl View {
         Part { after, upto: Revision::MAX }
     }
 
-    /// The update of a part, and whether it must be sent alone until it is reported.
-    fn encode(&self, store: &mut Store, part: Part, budget: usize) -> (Arc<Encoding>, bool) {
+    /// The update of a part, and whether it must be sent alone until it is reported; nothing if what is in flight
+    /// has to arrive first.
+    fn encode(&self, store: &mut Store, part: Part, budget: usize) -> Option<(Arc<Encoding>, bool)> {
         let span = Span {
             after: part.after,
             until: part.upto,
@@ -385,7 +373,7 @@ impl View {
         };
         let encoding = store.encoding(span, true);
         if self.kind == PeerKind::Ours || encoding.dead.is_empty() {
-            return (encoding, false);
+            return Some((encoding, false));
         }
         let has = |ordinal: u64| self.sent.contains(ordinal);
         let has_any = |encoding: &Encoding| encoding.dead.iter().any(|&ordinal| has(ordinal));
@@ -398,18 +386,24 @@ impl View {
             // Without the markers of others more fits, perhaps something this client has.
             if has_any(&without) { store.own_encoding(span, &has) } else { without }
         };
-        // What was sent but not confirmed may never have arrived, and deleting it would make it a value: it
-        // goes out as it was once more, until it surely is there.
+        // What was sent but not confirmed may never have arrived, and deleting it would make it a value. It waits
+        // for what is in flight; where that has it no more, it goes out as it was once more.
         let doubtful = encoding.deleted.iter().filter(|(ordinal, _)| !self.confirmed.contains(*ordinal));
-        let doubtful: Vec<_> = doubtful.map(|&(_, id)| id).collect();
-        if !doubtful.is_empty() {
-            return (store.last_encoding(&doubtful, span), true);
+        let doubtful: Vec<_> = doubtful.copied().collect();
+        if doubtful.is_empty() {
+            let exclusive = has_any(&encoding);
+            return Some((encoding, exclusive));
         }
-        let exclusive = has_any(&encoding);
-        (encoding, exclusive)
+        let newest = self.issued.back().and_then(|issued| issued.encoding.as_ref());
+        if newest.is_some_and(|newest| doubtful.iter().all(|&(ordinal, _)| newest.makes(ordinal))) {
+            return None;
+        }
+        let doubtful: Vec<_> = doubtful.into_iter().map(|(_, id)| id).collect();
+        Some((store.last_encoding(&doubtful, span), true))
     }
 
-    /// The label of the next update, if there is room for one.
+    /// The label of the next update, if there is room for one. Never older than what is in flight: a client that
+    /// has that already would ignore it, or take the older over it.
     fn next_label(&self, now: Duration, store: &Store, next: &Next) -> Option<Sqn> {
         let time_order = store.time_order();
         // A part does not wait for a time order that hardly goes on: labels go past it, and come round again.
@@ -417,59 +411,47 @@ impl View {
         if self.label == time_order && !passes {
             return None;
         }
-        // The last label there is room for, and the one that would do.
         let hop = self.label.ahead(HOP);
         let ahead = time_order.newer_than(self.label) && (!passes || time_order.newer_than(hop));
-        let last = if ahead { time_order } else { hop };
-        let reach = self.reach(now);
-        let last = if last.since(self.label) > i32::from(reach) { self.label.ahead(reach) } else { last };
-        if !last.newer_than(self.label) {
-            return None;
-        }
-        let wanted = if next.complete { last } else { self.label.next() };
-        if !next.fresh {
-            return Some(wanted);
-        }
+        let reach = self.reach();
+        let is_in_sight = |label: Sqn| label.since(self.label) <= i32::from(reach);
+        let goal = if ahead { time_order } else { hop };
         let newest = self.newest_in_flight();
-        if wanted.newer_than(newest) {
-            Some(wanted)
-        } else {
-            Some(newest.next()).filter(|next| !next.newer_than(last))
+        let is_passed = newest.newer_than(goal);
+        let last = if ahead && is_in_sight(goal) && !is_passed { goal } else { self.label.ahead(reach) };
+        let first = if next.complete && is_in_sight(goal) { goal } else { self.label.next() };
+        if first.newer_than(newest) {
+            return Some(first).filter(|first| !first.newer_than(last));
         }
+        // Each change has a label of its own, as far as they go: a client merges only one update of a label.
+        let is_known = |issued: &Issued| issued.made_at == store.tree().revision() && !issued.is_part;
+        if !next.fresh && self.issued.back().is_some_and(is_known) {
+            return Some(newest);
+        }
+        let following = Some(newest.next()).filter(|label| !label.newer_than(last));
+        following.or((!next.fresh && last == time_order).then_some(newest))
     }
 
     /// The newest label the client may have.
     fn newest_in_flight(&self) -> Sqn {
-        let labels = self.issued.iter().map(|issued| issued.label);
-        labels.max_by_key(|label| label.since(self.label)).unwrap_or(self.label)
+        self.issued.back().map_or(self.label, |issued| issued.label)
     }
 
     /// How far ahead a label may be so that nothing the client has left behind is newer again: "newer" goes
     /// half way round, and a straggler that the label has lapped would be merged over what came after it.
-    fn reach(&self, now: Duration) -> u16 {
-        let under_way = self.stragglers.iter().filter(|(sent, _)| now.saturating_sub(*sent) <= STRAGGLE);
-        let behind = under_way.map(|(_, label)| label.since(self.label)).min().unwrap_or(0).min(0);
+    fn reach(&self) -> u16 {
+        let behind = self.stragglers.front().map_or(0, |(_, label)| label.since(self.label)).min(0);
         u16::try_from(WINDOW + behind).unwrap_or(0)
     }
 
-    fn sent_again(&mut self, label: Sqn, now: Duration) {
-        if let Some(issued) = self.issued.iter_mut().find(|issued| issued.label == label) {
-            issued.last_sent = now;
-        }
-        self.straggle(label, now);
-    }
-
     fn straggle(&mut self, label: Sqn, now: Duration) {
-        while self.stragglers.front().is_some_and(|(sent, _)| now.saturating_sub(*sent) > STRAGGLE) {
-            self.stragglers.pop_front();
+        while self.stragglers.back().is_some_and(|(_, last)| !label.newer_than(*last)) {
+            self.stragglers.pop_back();
         }
-        match self.stragglers.back_mut() {
-            Some((sent, last)) if *last == label => *sent = now,
-            _ => self.stragglers.push_back((now, label)),
-        }
+        self.stragglers.push_back((now, label));
     }
 
-    fn issue(&mut self, now: Duration, label: Sqn, next: Next, made_at: Revision) -> Option<u64> {
+    fn issue(&mut self, label: Sqn, next: Next, made_at: Revision) -> Option<u64> {
         let Next { after, exclusive, encoding, complete, .. } = next;
         if self.kind == PeerKind::Original {
             self.sent.insert_all(&encoding.made);
@@ -478,15 +460,21 @@ impl View {
             self.pinned = Some(Pinned { label, encoding: encoding.clone() });
         }
         let part = Part { after, upto: encoding.upto };
-        if let Some(issued) = self.issued.iter_mut().find(|issued| issued.label == label) {
-            issued.last_sent = now;
-            issued.made_at = issued.made_at.min(made_at);
+        if let Some(issued) = self.issued.back_mut().filter(|issued| issued.label == label) {
+            if issued.made_at == made_at && issued.encoding.is_some() && complete && !issued.is_part {
+                // The same, or what is left of it: whoever has either of the two has this.
+                issued.part = part;
+                issued.encoding = Some(encoding);
+                return Some(issued.serial);
+            }
+            issued.made_at = made_at;
             issued.part.after = issued.part.after.max(part.after);
             issued.part.upto = issued.part.upto.min(part.upto);
             issued.encoding = issued.encoding.take().filter(|other| Arc::ptr_eq(other, &encoding));
             issued.is_part |= !complete;
             return issued.encoding.is_some().then_some(issued.serial);
         }
+        debug_assert!(label.newer_than(self.newest_in_flight()), "labels only go up");
         self.serials += 1;
         self.issued.push_back(Issued {
             label,
@@ -495,8 +483,6 @@ impl View {
             serial: self.serials,
             encoding: Some(encoding),
             is_part: !complete,
-            first_sent: now,
-            last_sent: now,
         });
         Some(self.serials)
     }

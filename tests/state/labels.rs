@@ -51,9 +51,9 @@ impl Server {
         (label.value(), parse(&bytes))
     }
 
-    /// The same, a quarter of a second later: nothing sent before is under way any more.
+    /// The same, a while later: nothing sent before is under way any more.
     fn later_update(&mut self) -> (u16, Dict) {
-        self.now += Duration::from_millis(300);
+        self.now += Duration::from_millis(501);
         self.update()
     }
 }
@@ -126,15 +126,41 @@ fn a_fresh_client_joins_an_old_server_by_hops() {
     });
 }
 
-/// A hop may not make a straggler newer again that it has lapped.
+/// A hop may not make a straggler newer again that it has lapped. Short of that there are labels.
 #[test]
 fn a_hop_stays_in_sight_of_what_is_under_way() {
-    let mut server = Server::new(PeerKind::Ours, 65000, b"\x81\xa1x\x01");
-    for (label, reported) in [(32000, 32000), (64000, 64000), (64767, 64767), (64767, 64767)] {
-        assert_eq!(server.update().0, label);
-        server.report(reported);
-    }
-    assert_eq!(server.later_update().0, 65000);
+    both(|kind| {
+        let mut server = Server::new(kind, 65000, b"\x81\xa1x\x01");
+        for label in [32000, 32001, 32002] {
+            assert_eq!(server.update().0, label);
+            server.report(label);
+        }
+        // Now what was under way from the beginning is gone.
+        assert_eq!(server.later_update().0, 64002);
+        server.push(65001, b"\x81\xa1x\x02");
+        assert_eq!(server.update(), (64003, parse(b"\x81\xa1x\x02")));
+        server.report(64003);
+        server.push(65002, b"\x81\xa1x\x03");
+        assert_eq!(server.update(), (65002, parse(b"\x81\xa1x\x03")));
+    });
+}
+
+/// An empty update has the label that the client reported, and is as dangerous when it comes late.
+#[test]
+fn an_empty_update_is_under_way_as_well() {
+    both(|kind| {
+        let mut server = Server::new(kind, 32_700, b"\x81\xa1x\x01");
+        assert_eq!(server.later_update().0, 32_700);
+        let mut out = Vec::new();
+        server.view.empty_update(server.now, &mut out);
+        assert_eq!(msgpack::update_label(&out).unwrap(), (Sqn::ZERO, false));
+        server.report(32_700);
+        for (time_order, label) in [(32_800, 32_701), (32_801, 32_702)] {
+            server.push(time_order, b"\x81\xa1x\x02");
+            assert_eq!(server.update().0, label);
+        }
+        assert_eq!(server.later_update().0, 32_801);
+    });
 }
 
 const THREE: &[u8] = b"\x83\xa1a\xa3aaa\xa1b\xa3bbb\xa1c\xa3ccc";
@@ -235,30 +261,48 @@ fn without_a_tick_the_time_order_goes_on_by_itself() {
     });
 }
 
+/// A client merges only one update of a label, so that each change gets a label of its own on the way, too.
+#[test]
+fn changes_during_a_hop_come_one_by_one() {
+    both(|kind| {
+        let mut server = Server::new(kind, 40000, b"\x81\xa1x\x01");
+        let first = parse(b"\x81\xa1x\x01");
+        assert_eq!(server.update(), (32000, first.clone()));
+        assert_eq!(server.update(), (32000, first));
+        server.push(40001, b"\x81\xa1y\x02");
+        assert_eq!(server.update(), (32001, parse(b"\x82\xa1x\x01\xa1y\x02")));
+        server.report(32000);
+        assert_eq!(server.update(), (32001, parse(b"\x81\xa1y\x02")));
+        server.push(40002, b"\x81\xa1y\x03");
+        assert_eq!(server.update(), (32002, parse(b"\x81\xa1y\x03")));
+        server.report(32002);
+        assert_eq!(server.later_update(), (40002, Dict::new()));
+    });
+}
+
 /// The client may hold either of the two.
 #[test]
 fn of_two_updates_with_a_label_the_smaller_counts() {
     both(|kind| {
-        let mut server = Server::new(kind, 40000, b"\x81\xa1x\x01");
-        assert_eq!(server.update(), (32000, parse(b"\x81\xa1x\x01")));
-        server.push(40001, b"\x81\xa1y\x02");
-        assert_eq!(server.update(), (32000, parse(b"\x82\xa1x\x01\xa1y\x02")));
-        server.report(32000);
-        assert_eq!(server.update(), (40001, parse(b"\x81\xa1y\x02")));
+        let mut server = Server::new(kind, 1, b"\x82\xa1a\xa3aaa\xa1b\xa3bbb");
+        assert_eq!(server.update_within(23), (1, parse(b"\x81\xa1a\xa3aaa")));
+        assert_eq!(server.update(), (1, parse(b"\x82\xa1a\xa3aaa\xa1b\xa3bbb")));
+        server.report(1);
+        server.push(2, b"\x80");
+        assert_eq!(server.update(), (2, parse(b"\x81\xa1b\xa3bbb")));
     });
 }
 
-/// Made before, with a newer label, arriving after: it would put an old value over the new one.
+/// Behind the last label there is, changes wait.
 #[test]
-fn what_is_in_flight_under_a_newer_label_keeps_the_cursor_back() {
+fn under_the_last_label_the_same_is_repeated() {
     both(|kind| {
-        let mut server = Server::new(kind, 32767, b"\x82\xa1w\x01\xa1x\x01");
-        assert_eq!(server.update().0, 32767);
-        server.push(32768, b"\x81\xa1x\x02");
-        assert_eq!(server.update(), (32000, parse(b"\x82\xa1w\x01\xa1x\x02")));
-        server.report(32000);
-        // The client may take the first update now, and with it the old x.
-        assert_eq!(server.update(), (32768, parse(b"\x81\xa1x\x02")));
+        let mut server = Server::new(kind, 32767, b"\x81\xa1x\x01");
+        assert_eq!(server.update(), (32767, parse(b"\x81\xa1x\x01")));
+        server.push(32768, b"\x81\xa1y\x02");
+        assert_eq!(server.update(), (32767, parse(b"\x81\xa1x\x01")));
+        server.report(32767);
+        assert_eq!(server.later_update(), (32768, parse(b"\x81\xa1y\x02")));
     });
 }
 
@@ -351,9 +395,28 @@ fn what_an_original_may_not_have_is_made_sure_of_before_it_is_deleted() {
     let mut server = Server::new(PeerKind::Original, 7, b"\x80");
     assert_eq!(server.update().0, 7);
     server.report(7);
-    server.push(8, b"\x81\xa1x\x81\xa1a\x01");
+    server.push(8, b"\x82\xa1x\x81\xa1a\x01\xa1y\x01");
+    let with_it = server.update();
+    assert_eq!(with_it, (8, parse(b"\x82\xa1x\x81\xa1a\x01\xa1y\x01")));
+    server.push(9, b"\x82\xa1x\xc4\x04\xd2\x81\xe5\xba\xa1y\x02");
+    assert_eq!(server.update(), with_it);
+    server.push(10, b"\x81\xa1z\x03");
+    assert_eq!(server.update(), with_it);
+    server.report(8);
+    let without_it = b"\x83\xa1x\xc4\x04\xd2\x81\xe5\xba\xa1y\x02\xa1z\x03";
+    assert_eq!(server.update(), (10, parse(without_it)));
+}
+
+/// What is in flight can be sent no more, as there is less room now.
+#[test]
+fn what_an_original_may_not_have_goes_out_as_it_was_before_it_is_deleted() {
+    let mut server = Server::new(PeerKind::Original, 7, b"\x80");
+    assert_eq!(server.update().0, 7);
+    server.report(7);
+    server.push(8, b"\x82\xa1x\x81\xa1a\x01\xa1y\xa9yyyyyyyyy");
     assert_eq!(server.update().0, 8);
     server.push(9, b"\x81\xa1x\xc4\x04\xd2\x81\xe5\xba");
+    assert_eq!(server.update_within(30), (8, Dict::new()));
     let once_more = server.update();
     assert_eq!(once_more, (9, parse(b"\x81\xa1x\x81\xa1a\x01")));
     server.push(10, b"\x81\xa1y\x01");

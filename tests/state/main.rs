@@ -9,3 +9,4 @@ mod merging;
 mod model;
 mod network;
 mod traces;
+mod whole;

@@ -11,27 +11,27 @@ use crate::model::{Dict, Key, Value, marker, merge, merge_as_original, pack, par
 const ROUND: Duration = Duration::from_millis(25);
 
 /// What a client makes of updates.
-enum Copy {
+pub(crate) enum Copy {
     Ours { replica: Box<Replica>, game: Dict },
     Original { time_order: Sqn, state: Dict },
 }
 
 impl Copy {
-    fn new(kind: PeerKind) -> Self {
+    pub(crate) fn new(kind: PeerKind) -> Self {
         match kind {
             PeerKind::Ours => Self::Ours { replica: Box::default(), game: Dict::new() },
             PeerKind::Original => Self::Original { time_order: Sqn::ZERO, state: Dict::new() },
         }
     }
 
-    fn time_order(&self) -> Sqn {
+    pub(crate) fn time_order(&self) -> Sqn {
         match self {
             Self::Ours { replica, .. } => replica.time_order(),
             Self::Original { time_order, .. } => *time_order,
         }
     }
 
-    fn apply(&mut self, update: &[u8]) {
+    pub(crate) fn apply(&mut self, update: &[u8]) {
         match self {
             Self::Ours { replica, .. } => drop(replica.apply(update).unwrap()),
             Self::Original { time_order, state } => {
@@ -56,7 +56,7 @@ impl Copy {
         }
     }
 
-    fn state(&mut self) -> &Dict {
+    pub(crate) fn state(&mut self) -> &Dict {
         self.look();
         match self {
             Self::Ours { game, .. } => game,
@@ -251,7 +251,7 @@ fn value(deletions: u32) -> impl Strategy<Value = Value> {
     })
 }
 
-fn update(deletions: u32) -> impl Strategy<Value = Dict> {
+pub(crate) fn update(deletions: u32) -> impl Strategy<Value = Dict> {
     prop::collection::btree_map(key(), value(deletions), 0..3)
 }
 
@@ -287,17 +287,17 @@ fn plan(
         })
 }
 
-fn any_kind() -> impl Strategy<Value = PeerKind> {
+pub(crate) fn any_kind() -> impl Strategy<Value = PeerKind> {
     prop_oneof![Just(PeerKind::Ours), Just(PeerKind::Original)]
 }
 
 /// How many plans are tried; `PROPTEST_CASES` says otherwise.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1500)
+pub(crate) fn cases(default: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(1500), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Updates in several parts, clients of both kinds.
     #[test]
