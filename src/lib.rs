@@ -16,6 +16,7 @@
 //! Time is a [`std::time::Duration`] since an epoch of the caller's choosing and always an argument.
 
 pub mod connection;
+mod counters;
 pub mod endpoint;
 pub mod net;
 pub mod netsim;

@@ -29,7 +29,7 @@ from pygase.utils import logger
 
 __all__ = ["GameStateMachine"]
 
-#: Events that wait for the game loop; what comes on top is dropped.
+#: Events that wait for the game loop unless the options say otherwise; what comes on top is dropped.
 EVENT_LIMIT = 16_384
 #: The part of the interval after which the game loop leaves waiting events to the next time step.
 EVENT_SHARE = 0.95
@@ -58,6 +58,7 @@ class GameStateMachine:
     def __init__(self, game_state_store: Any) -> None:
         self.game_time = 0.0
         self.events_dropped = 0
+        self._max_events = EVENT_LIMIT
         self._game_state_store = game_state_store
         self._universal_event_handler = UniversalEventHandler()
         self._overruns = 0
@@ -116,7 +117,7 @@ class GameStateMachine:
         Args:
             event: The event.
         """
-        if len(self._event_queue) < EVENT_LIMIT:
+        if len(self._event_queue) < self._max_events:
             self._event_queue.append(event)
         else:
             self.events_dropped += 1

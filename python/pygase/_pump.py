@@ -30,7 +30,7 @@ from pygase.utils import logger
 
 __all__ = ["Lane", "Pump", "UserErrors", "WrongArgumentsError", "call_handler", "runs_in_this_process"]
 
-#: Events of a connection that wait for their handlers; what comes on top is dropped.
+#: Events of a connection that wait for their handlers unless the options say otherwise; more are dropped.
 LANE_LIMIT = 1024
 #: Seconds of handlers and callbacks between two looks at what came meanwhile.
 SLICE = 0.005
@@ -153,7 +153,9 @@ class Lane:
         ready: Callable[[Lane], None],
         start: Callable[[Coroutine[Any, Any, None]], Any],
         counters: Counter[str] | None = None,
+        limit: int = LANE_LIMIT,
     ) -> None:
+        self._limit = limit
         self.counters: Counter[str] = Counter() if counters is None else counters
         self.is_busy = False
         self._start = start
@@ -170,7 +172,7 @@ class Lane:
             function: What to call; an awaitable it returns is awaited.
             droppable: Whether it is left out when too many wait.
         """
-        if droppable and len(self._waiting) >= LANE_LIMIT:
+        if droppable and len(self._waiting) >= self._limit:
             self.counters["queue_full"] += 1
             self._errors.warn("too many calls wait; some are dropped", what)
             return
@@ -239,6 +241,7 @@ class Pump:
         self.inbox = _core.Inbox()
         self.done = threading.Event()
         self.errors = UserErrors()
+        self.max_calls = LANE_LIMIT
         self._finished = False
         self._lanes: set[Lane] = set()
         self._ready: deque[Lane] = deque()
@@ -346,7 +349,9 @@ class Pump:
         lane: Lane | None = attributes.get("_lane")
         if lane is None or lane not in self._lanes:
             counters = None if lane is None else lane.counters
-            attributes["_lane"] = lane = Lane(self.errors, self._lane_ready, self._start_task, counters)
+            attributes["_lane"] = lane = Lane(
+                self.errors, self._lane_ready, self._start_task, counters, self.max_calls
+            )
             self._lanes.add(lane)
         return lane
 

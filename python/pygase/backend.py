@@ -262,7 +262,7 @@ class Server:
         Raises:
             KeyError: There is no client with that address.
             RuntimeError: The server does not run.
-            OverflowError: More than 65536 addresses are banned.
+            OverflowError: `max_bans` addresses are banned.
         """
         if self._session is None or self._session.done.is_set():
             raise RuntimeError("Server is not running.")
@@ -279,10 +279,13 @@ class Server:
         Raises:
             TypeError: It is neither.
             ValueError: It is no IP address, or the port is out of range.
-            OverflowError: More than 65536 hosts or addresses are banned.
+            OverflowError: `max_bans` hosts or addresses are banned.
         """
         ban = Bans.parse(address)
         is_new = ban not in self._bans
+        alike = sum((port is None) == (ban[1] is None) for _, port in self._bans)
+        if is_new and alike >= self._options.max_bans:
+            raise OverflowError(f"too many bans: {alike}; unban some or raise max_bans")
         self._bans.add(ban)  # before its clients are gone, so that the reason is known
         try:
             if self._session is not None:
@@ -411,6 +414,7 @@ class Backend:
         options = make_options(ServerOptions, type(self).__name__, options, settings)
         self.game_state_store = GameStateStore(initial_game_state)
         self.game_state_machine = GameStateMachine(self.game_state_store)
+        self.game_state_machine._max_events = options.max_loop_events
         self.game_state_machine.time_step = time_step_function  # type: ignore[assignment, method-assign]
         for event_type, handler in (event_handlers or {}).items():
             self.game_state_machine.register_event_handler(event_type, handler)

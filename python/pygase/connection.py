@@ -228,6 +228,7 @@ class ClientSession(Pump):
         self._is_leaving = False
         self._last_stats: dict[str, int] = {}
         options = dict(options or {})
+        self.max_calls = options.get("max_waiting_events", self.max_calls)
         self._reconnect_for: float | None = options.pop("reconnect_for", None)
         self._missing_since: float | None = time.monotonic()
         self._give_up_later()
@@ -336,6 +337,8 @@ class ServerSession(Pump):
         resume = [known for known in server.connections.values() if isinstance(known, _core.ServerConnection)]
         options = dict(options or {})
         record = options.pop("record", None)
+        options.pop("max_loop_events", None)  # the business of the game loop
+        self.max_calls = options.get("max_waiting_events", self.max_calls)
         self._udp = _core.UdpServer(hostname, port, self._watch.mirror, self.inbox, resume, options)
         self._recorder: _core.Recorder | None = None
         if record is not None:

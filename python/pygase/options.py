@@ -74,6 +74,8 @@ class ConnectionOptions:
     max_throttle_time: float = _seconds(60.0, 0.01, 3600.0)
     max_waiting_events: int = _count(1024, 1, 1_000_000)
     max_waiting_bytes: int = _count(262_144, 2048, 1 << 30, " bytes")
+    max_event_depth: int = _count(100, 3, 100)
+    max_event_values: int = _count(2048, 16, 2048)
     package_size: int = _count(1200, 256, 2048, " bytes")
     ordered_events: bool = False
     conditions: Conditions | Mapping[str, Any] | str | None = None
@@ -113,8 +115,11 @@ class ClientOptions(ConnectionOptions):
         latency_threshold: Round trip time above which the quality is bad; 0.001 to 60.
         min_throttle_time: Shortest time to send slowly before going fast again; 0.01 to 3600.
         max_throttle_time: Longest such time; 0.01 to 3600.
-        max_waiting_events: How many events may wait, each way; 1 to 1000000.
+        max_waiting_events: How many events may wait, each way, and how many calls of handlers; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait, each way; 2048 to 1073741824.
+        max_event_depth: How deeply events that come in may be nested, the event itself and its arguments
+            included; 3 to 100. What is deeper is dropped as malformed.
+        max_event_values: How many values an event that comes in may consist of, keys included; 16 to 2048.
         package_size: The size a whole package aims at, in bytes, 256 to 2048. 1200 get through everywhere;
             only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
@@ -156,8 +161,12 @@ class ServerOptions(ConnectionOptions):
         latency_threshold: Round trip time above which the quality is bad; 0.001 to 60.
         min_throttle_time: Shortest time to send slowly before going fast again; 0.01 to 3600.
         max_throttle_time: Longest such time; 0.01 to 3600.
-        max_waiting_events: How many events may wait for each client, each way; 1 to 1000000.
+        max_waiting_events: How many events may wait for each client, each way, and how many calls of
+            handlers; 1 to 1000000.
         max_waiting_bytes: How many bytes of events may wait for each client, each way; 2048 to 1073741824.
+        max_event_depth: How deeply events that come in may be nested, the event itself and its arguments
+            included; 3 to 100. What is deeper is dropped as malformed.
+        max_event_values: How many values an event that comes in may consist of, keys included; 16 to 2048.
         package_size: The size a whole package aims at, in bytes, 256 to 2048. 1200 get through everywhere;
             only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
@@ -179,6 +188,10 @@ class ServerOptions(ConnectionOptions):
             1000000. More are dropped and count as lost.
         max_event_rate: How many bytes of events a client may send in a second, up to as many at once; 2048 to
             1073741824. Packages with more are dropped and count as lost.
+        max_loop_events: How many events may wait for the game loop of a `Backend`; 1 to 10000000. More are
+            dropped.
+        max_bans: How many hosts may be banned, and how many addresses, those that were kicked included; 1 to
+            10000000.
         host_shutdown: Whether the first client may shut the server down.
         monitor: Whether `pygase monitor` may read the figures of the server: from a unix socket that is for
             the same user only, on Windows from the TCP port of the same number, for this machine only. A
@@ -204,6 +217,8 @@ class ServerOptions(ConnectionOptions):
     max_new_per_source: int | None = _share(1, 1_000_000)
     max_package_rate: int = _count(500, 10, 1_000_000)
     max_event_rate: int = _count(262_144, 2048, 1 << 30, " bytes")
+    max_loop_events: int = _count(16_384, 1, 10_000_000)
+    max_bans: int = _count(65_536, 1, 10_000_000)
     host_shutdown: bool = True
     monitor: bool | int = _port()
     record: str | os.PathLike[str] | None = None
@@ -221,6 +236,8 @@ class ConnectionSettings(TypedDict, total=False):
     max_throttle_time: float
     max_waiting_events: int
     max_waiting_bytes: int
+    max_event_depth: int
+    max_event_values: int
     package_size: int
     ordered_events: bool
     conditions: Conditions | Mapping[str, Any] | str | None
@@ -242,6 +259,8 @@ class ServerSettings(ConnectionSettings, total=False):
     max_new_per_source: int | None
     max_package_rate: int
     max_event_rate: int
+    max_loop_events: int
+    max_bans: int
     host_shutdown: bool
     monitor: bool | int
     record: str | os.PathLike[str] | None

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use crate::wire::{
+    Package, limits,
+    msgpack::{self, Limits},
+};
+
 /// Timing and limits of one connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
@@ -27,6 +32,10 @@ pub struct Config {
     pub max_waiting_events: usize,
     /// How many bytes of events may wait in each direction.
     pub max_waiting_bytes: usize,
+    /// How deeply an event that comes in may be nested, itself and the arrays of its arguments included.
+    pub max_event_depth: usize,
+    /// How many values an event that comes in may consist of, keys included.
+    pub max_event_values: usize,
     /// Whether a peer of ours is to handle events in the order in which they were dispatched, as far as they arrive
     /// within a tenth of a second of each other.
     pub ordered_events: bool,
@@ -42,16 +51,24 @@ impl Default for Config {
             latency_threshold: 0.25,
             min_throttle_time: 1.0,
             max_throttle_time: 60.0,
-            package_size: crate::wire::limits::TARGET_DATAGRAM,
-            max_datagram: crate::wire::limits::MAX_DATAGRAM,
+            package_size: limits::TARGET_DATAGRAM,
+            max_datagram: limits::MAX_DATAGRAM,
             max_waiting_events: 1024,
             max_waiting_bytes: 256 * 1024,
+            max_event_depth: limits::MAX_DEPTH,
+            max_event_values: limits::MAX_NODES,
             ordered_events: false,
         }
     }
 }
 
 impl Config {
+    /// Whether the events of a checked package keep to the limits of depth and values.
+    pub(crate) fn takes(&self, package: &Package<'_>) -> bool {
+        let limits = Limits { depth: self.max_event_depth, nodes: self.max_event_values };
+        limits == Limits::NETWORK || package.events().all(|event| msgpack::check(event, limits).is_ok())
+    }
+
     /// Itself, with what `otherwise` says wherever it is as by default.
     #[must_use]
     pub fn or(self, otherwise: Self) -> Self {
@@ -90,6 +107,12 @@ impl Config {
                 self.max_waiting_bytes,
                 &default.max_waiting_bytes,
                 otherwise.max_waiting_bytes,
+            ),
+            max_event_depth: pick(self.max_event_depth, &default.max_event_depth, otherwise.max_event_depth),
+            max_event_values: pick(
+                self.max_event_values,
+                &default.max_event_values,
+                otherwise.max_event_values,
             ),
             ordered_events: pick(self.ordered_events, &default.ordered_events, otherwise.ordered_events),
         }

@@ -6,17 +6,21 @@ use std::{
     time::Duration,
 };
 
-/// How many hosts may be banned, and how many addresses.
-const MAX_BANS: usize = 65_536;
-
 /// Hosts, and single addresses with the time until which they are banned.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Bans {
+    /// How many hosts there may be, and how many addresses.
+    most: usize,
     hosts: HashSet<IpAddr>,
     addresses: HashMap<SocketAddr, Duration>,
 }
 
 impl Bans {
+    /// None yet.
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, hosts: HashSet::new(), addresses: HashMap::new() }
+    }
+
     /// Whether nothing is to be taken from `from`. Costs nothing while there are no bans.
     pub(super) fn cover(&self, now: Duration, from: SocketAddr) -> bool {
         !self.hosts.is_empty() && self.hosts.contains(&from.ip().to_canonical())
@@ -39,17 +43,17 @@ impl Bans {
     ) -> bool {
         let host = host.to_canonical();
         let Some(port) = port else {
-            let fits = self.hosts.len() < MAX_BANS || self.hosts.contains(&host);
+            let fits = self.hosts.len() < self.most || self.hosts.contains(&host);
             if fits {
                 self.hosts.insert(host);
             }
             return fits;
         };
-        if self.addresses.len() >= MAX_BANS {
+        if self.addresses.len() >= self.most {
             self.addresses.retain(|_, until| now < *until);
         }
         let address = SocketAddr::new(host, port);
-        let fits = self.addresses.len() < MAX_BANS || self.addresses.contains_key(&address);
+        let fits = self.addresses.len() < self.most || self.addresses.contains_key(&address);
         if fits {
             let until = until.unwrap_or(Duration::MAX);
             let before = self.addresses.entry(address).or_default();
@@ -78,7 +82,7 @@ mod tests {
 
     #[test]
     fn hosts_and_addresses_are_banned_in_all_their_forms() {
-        let (mut bans, now) = (Bans::default(), Duration::from_secs(1));
+        let (mut bans, now) = (Bans::new(10), Duration::from_secs(1));
         let address = |text: &str| -> SocketAddr { text.parse().unwrap() };
         let host = address("192.0.2.1:0").ip();
         assert!(!bans.cover(now, address("192.0.2.1:7")));
@@ -93,14 +97,15 @@ mod tests {
 
     #[test]
     fn bans_end_in_time_and_are_bounded() {
-        let (mut bans, second) = (Bans::default(), Duration::from_secs(1));
+        const MOST: usize = 100;
+        let (mut bans, second) = (Bans::new(MOST), Duration::from_secs(1));
         let host = |n: usize| IpAddr::from((n as u128).to_be_bytes());
-        for n in 0..MAX_BANS {
+        for n in 0..MOST {
             assert!(bans.add(second, host(n), Some(7), Some(second * 2)));
         }
         assert!(bans.cover(second, SocketAddr::new(host(3), 7)));
         assert!(!bans.cover(second * 2, SocketAddr::new(host(3), 7)));
-        assert!(!bans.add(second, host(MAX_BANS), Some(7), None));
-        assert!(bans.add(second * 2, host(MAX_BANS), Some(7), None), "those that are over make room");
+        assert!(!bans.add(second, host(MOST), Some(7), None));
+        assert!(bans.add(second * 2, host(MOST), Some(7), None), "those that are over make room");
     }
 }

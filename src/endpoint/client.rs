@@ -233,10 +233,11 @@ impl ClientConnection {
         if matches!(self.phase, Phase::Idle | Phase::Closed) {
             return;
         }
+        let config = self.connection.config;
         let stats = &mut self.connection.stats;
         stats.bytes_received += datagram.len() as u64;
         let mut package = match Package::decode(Kind::Server, datagram) {
-            Ok(package) if package.header.sequence != Sqn::ZERO => package,
+            Ok(package) if package.header.sequence != Sqn::ZERO && config.takes(&package) => package,
             _ => {
                 stats.malformed += 1;
                 return;

@@ -26,6 +26,8 @@ pub struct ServerConfig {
     pub max_package_rate: u32,
     /// How many bytes of events a second one connection may send; as many may come at once.
     pub max_event_rate: u32,
+    /// How many hosts may be banned, and how many addresses.
+    pub max_bans: usize,
     /// Whether the host may shut the server down.
     pub host_shutdown: bool,
 }
@@ -48,6 +50,7 @@ impl Default for ServerConfig {
             max_new_per_source: None,
             max_package_rate: 500,
             max_event_rate: 256 * 1024,
+            max_bans: 65_536,
             host_shutdown: true,
         }
     }

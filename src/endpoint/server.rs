@@ -108,7 +108,7 @@ impl ServerEndpoint {
             tokens: HashMap::new(),
             sources: Sources::default(),
             lapsed: VecDeque::new(),
-            bans: Bans::default(),
+            bans: Bans::new(config.max_bans),
             remembered: HashMap::new(),
             host: None,
             wheel: Wheel::new(),
@@ -145,7 +145,9 @@ impl ServerEndpoint {
             return;
         }
         let package = match Package::decode(Kind::Client, datagram) {
-            Ok(package) if package.header.sequence != Sqn::ZERO => package,
+            Ok(package) if package.header.sequence != Sqn::ZERO && self.config.connection.takes(&package) => {
+                package
+            }
             _ => {
                 self.counters.malformed += 1;
                 if let Some(entry) = self.entry(known) {

@@ -54,7 +54,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a client asks of its task.
+/// What a client asks of its task. Whoever does waits until it is over.
 #[derive(Debug)]
 enum Command {
     Disconnect { shut_down_server: bool },
@@ -409,17 +409,20 @@ impl Task {
     }
 
     fn tell(&mut self) {
-        let (has_event, status, totals) = {
+        let (has_event, status, stats) = {
             let connection = lock(&self.connection);
             let connection = connection.connection();
-            (connection.has_event(), connection.status(), connection.stats.troubles())
+            (connection.has_event(), connection.status(), connection.stats)
         };
-        let troubles = Troubles { peer: Some(*lock(&self.shared.remote)), totals };
+        let troubles = || {
+            let totals = stats.dropped().chain(self.shared.counters.snapshot().dropped()).collect();
+            Troubles { peer: Some(*lock(&self.shared.remote)), totals }
+        };
         if status == Status::Connecting {
             // Nothing has answered yet, and that is said elsewhere.
-            self.log.pass_over(&troubles);
+            self.log.pass_over(&troubles());
         } else {
-            self.log.look(clock::now(), || vec![troubles]);
+            self.log.look(clock::now(), || vec![troubles()]);
         }
         if has_event {
             self.inbox.push(Notice::Client(ClientNotice::Ready));

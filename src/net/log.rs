@@ -33,12 +33,12 @@ pub struct Record {
     pub text: String,
 }
 
-/// What one peer, or all strangers together, lost or had dropped: totals by name.
+/// What one peer, or a server as a whole, lost or had dropped: totals by name.
 #[derive(Clone, Debug)]
 pub(super) struct Troubles {
-    /// `None` for strangers.
+    /// `None` for a server as a whole.
     pub(super) peer: Option<SocketAddr>,
-    pub(super) totals: [(&'static str, u64); 8],
+    pub(super) totals: Vec<(&'static str, u64)>,
 }
 
 /// What a loop has to say.
@@ -48,7 +48,7 @@ pub(super) struct Log {
     next_look: Duration,
     next_report: Duration,
     /// What was there at the last report.
-    reported: HashMap<Option<SocketAddr>, [u64; 8]>,
+    reported: HashMap<Option<SocketAddr>, Vec<u64>>,
 }
 
 impl Log {
@@ -76,7 +76,7 @@ impl Log {
 
     /// Passes over what happened so far, because it was to be expected.
     pub(super) fn pass_over(&mut self, Troubles { peer, totals }: &Troubles) {
-        self.reported.insert(*peer, totals.map(|(_, total)| total));
+        self.reported.insert(*peer, totals.iter().map(|(_, total)| *total).collect());
     }
 
     /// Warns of what was lost or dropped since the last time, once in a while.
@@ -89,28 +89,29 @@ impl Log {
             return;
         }
         let mut reported = HashMap::new();
-        let (mut sums, mut peers) = ([("", 0_u64); 8], 0);
+        let (mut sums, mut peers) = (Vec::new(), 0);
         let mut text = String::new();
         for Troubles { peer, totals } in troubles() {
-            let before = self.reported.get(&peer).copied().unwrap_or_default();
+            let before = self.reported.remove(&peer).unwrap_or_default();
+            reported.insert(peer, totals.iter().map(|(_, total)| *total).collect());
             // Fewer than before: somebody new under the same address.
             let mut fresh = totals;
             for (count, before) in fresh.iter_mut().zip(before) {
                 count.1 = count.1.checked_sub(before).unwrap_or(count.1);
             }
-            reported.insert(peer, totals.map(|(_, total)| total));
             if fresh.iter().all(|(_, count)| *count == 0) {
                 continue;
             }
             match peer {
                 None => {
-                    let _ = write!(text, "; of strangers: {}", listed(&fresh));
+                    let _ = write!(text, "; at the server in all: {}", listed(&fresh));
                 }
                 Some(peer) => {
                     peers += 1;
                     if peers == 1 {
                         let _ = write!(text, "; with {peer}: {}", listed(&fresh));
                     }
+                    sums.resize(fresh.len(), ("", 0));
                     for (sum, (name, count)) in sums.iter_mut().zip(fresh) {
                         *sum = (name, sum.1 + count);
                     }
@@ -145,8 +146,7 @@ mod tests {
     const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7);
 
     fn lost(count: u64) -> Vec<Troubles> {
-        let mut totals = [("", 0); 8];
-        (totals[0], totals[5]) = (("lost", count), ("queue_full", count / 2));
+        let totals = vec![("lost", count), ("late", 0), ("queue_full", count / 2)];
         vec![Troubles { peer: Some(PEER), totals }]
     }
 

@@ -34,7 +34,7 @@ trait Endpoint: Send + 'static {
     fn poll_timeout(&self) -> Option<Duration>;
     fn poll_notice(&mut self) -> Option<Notice>;
     /// What was lost or dropped so far.
-    fn troubles(&self) -> Vec<Troubles> {
+    fn troubles(&self, _socket: SocketStats) -> Vec<Troubles> {
         Vec::new()
     }
     /// Ends every session.
@@ -62,13 +62,13 @@ impl Endpoint for ServerEndpoint {
         self.poll_event().map(Notice::Server)
     }
 
-    fn troubles(&self) -> Vec<Troubles> {
+    fn troubles(&self, socket: SocketStats) -> Vec<Troubles> {
         let of = |peer: &Arc<Peer>| {
-            let totals = peer.lock().connection().stats.troubles();
+            let totals = peer.lock().connection().stats.dropped().collect();
             Troubles { peer: Some(peer.address()), totals }
         };
-        let strangers = Troubles { peer: None, totals: self.counters().troubles() };
-        self.peers().map(of).chain([strangers]).collect()
+        let totals = socket.dropped().chain(self.counters().dropped()).collect();
+        self.peers().map(of).chain([Troubles { peer: None, totals }]).collect()
     }
 
     fn close(&mut self) {
@@ -154,11 +154,13 @@ impl UdpServer {
         answered.recv_timeout(Duration::from_secs(1)).ok()
     }
 
-    /// [`ServerEndpoint::unban`] in the server's thread, before its next turn.
-    pub fn unban(&self, host: IpAddr, port: Option<u16>) {
+    /// [`ServerEndpoint::unban`] in the server's thread; whether there was one, None if it has stopped.
+    pub fn unban(&self, host: IpAddr, port: Option<u16>) -> Option<bool> {
+        let (answer, answered) = sync_mpsc::sync_channel(1);
         self.shard.call(move |endpoint, _| {
-            endpoint.unban(host, port);
+            let _ = answer.send(endpoint.unban(host, port));
         });
+        answered.recv_timeout(Duration::from_secs(1)).ok()
     }
 
     /// What it went through, also after it has stopped.
@@ -174,7 +176,8 @@ impl UdpServer {
     }
 }
 
-/// Something to be done in the thread of a server, between two turns.
+/// Something to be done in the thread of a server, between two turns. They come from this process alone, and whoever
+/// sends one waits for the answer: no more of them wait than threads that ask.
 type Command<E> = Box<dyn FnOnce(&mut E, Duration) + Send>;
 
 /// A thread that drives an endpoint.
@@ -417,9 +420,9 @@ impl<E: Endpoint> Driver<E> {
     }
 
     fn tell(&mut self) {
-        let Self { endpoint, notices, log, failures, .. } = self;
+        let Self { endpoint, notices, log, failures, counters, .. } = self;
         failures.catch(|| {
-            log.look(clock::now(), || endpoint.troubles());
+            log.look(clock::now(), || endpoint.troubles(counters.snapshot()));
             while let Some(notice) = endpoint.poll_notice() {
                 notices.push(notice);
             }

@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use super::clock;
 use super::error::NetError;
 use super::line::Line;
+use crate::counters::counters;
 use crate::wire::limits::MAX_DATAGRAM;
 
 #[cfg(all(target_os = "linux", not(feature = "portable-io")))]
@@ -39,24 +40,16 @@ const CLIENT_RECEIVE_BUFFER: usize = 1 << 20;
 const MAX_REFUSED: u32 = 64;
 
 macro_rules! stats {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident,)*) => {
         /// What a socket went through, counted by its thread and read by anyone.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(super) $name: AtomicU64,)*
         }
 
-        /// What a socket went through: totals since it was made.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct SocketStats {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        impl SocketStats {
-            /// The totals by name.
-            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name),)*].into_iter()
-            }
+        counters! {
+            /// What a socket went through: totals since it was made.
+            SocketStats { $($(#[$doc])* $name: $kind,)* }
         }
 
         impl Counters {
@@ -70,31 +63,31 @@ macro_rules! stats {
 
 stats! {
     /// Datagrams that arrived, those too long not counted.
-    datagrams_received,
+    datagrams_received: traffic,
     /// Their bytes.
-    bytes_received,
+    bytes_received: traffic,
     /// Datagrams that arrived and were longer than a package may be: dropped.
-    oversize,
+    oversize: dropped,
     /// Datagrams handed to the system.
-    datagrams_sent,
+    datagrams_sent: traffic,
     /// Their bytes.
-    bytes_sent,
+    bytes_sent: traffic,
     /// Datagrams dropped because the send buffer was full.
-    send_buffer_full,
+    send_buffer_full: dropped,
     /// Datagrams the system would not send for another reason (no route, no such address, too long for the path).
-    send_failed,
+    send_failed: dropped,
     /// Times the other side said that nothing listens there.
-    refused,
+    refused: dropped,
     /// Times a client needed a new port and got none.
-    connect_failed,
+    connect_failed: dropped,
     /// Times receiving failed for another reason.
-    receive_failed,
+    receive_failed: dropped,
     /// Datagrams that the conditions asked for dropped, either way.
-    line_dropped,
+    line_dropped: traffic,
     /// Datagrams that they let arrive twice.
-    line_duplicated,
+    line_duplicated: traffic,
     /// Panics caught in the loop that drives this socket.
-    panics,
+    panics: dropped,
 }
 
 /// Adds to a total. One thread writes, so this need not be exact against others.

@@ -20,6 +20,7 @@ pub(super) fn server_config(options: Option<&Bound<'_, PyDict>>) -> PyResult<Ser
             "max_new_per_source" => config.max_new_per_source = value.extract()?,
             "max_package_rate" => config.max_package_rate = value.extract()?,
             "max_event_rate" => config.max_event_rate = value.extract()?,
+            "max_bans" => config.max_bans = value.extract()?,
             "host_shutdown" => config.host_shutdown = value.extract()?,
             name => set(&mut config.connection, name, &value)?,
         }
@@ -73,6 +74,8 @@ fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()
         "max_throttle_time" => config.max_throttle_time = value.extract()?,
         "max_waiting_events" => config.max_waiting_events = value.extract()?,
         "max_waiting_bytes" => config.max_waiting_bytes = value.extract()?,
+        "max_event_depth" => config.max_event_depth = value.extract()?,
+        "max_event_values" => config.max_event_values = value.extract()?,
         "package_size" => config.package_size = value.extract()?,
         "ordered_events" => config.ordered_events = value.extract()?,
         // Of the socket, not of the connection: see `line`.

@@ -101,7 +101,7 @@ impl PyUdpServer {
         let (host, time) = (ip(host)?, seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()));
         let Some(server) = lock(&self.server).clone() else { return Ok(()) };
         if py.detach(|| server.ban(host, port, time)) == Some(false) {
-            return Err(PyOverflowError::new_err("too many bans: at most 65536 hosts and as many addresses"));
+            return Err(PyOverflowError::new_err("too many bans: max_bans hosts or addresses are banned"));
         }
         Ok(())
     }

@@ -11,29 +11,12 @@ use crate::{
 /// Of a connection.
 pub(super) fn of_connection(py: Python<'_>, stats: Stats, gauges: Gauges) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
-    for (name, value) in [
-        ("sent", stats.sent),
-        ("received", stats.received),
-        ("bytes_sent", stats.bytes_sent),
-        ("bytes_received", stats.bytes_received),
-        ("acknowledged", stats.acknowledged),
-        ("acknowledged_late", stats.acknowledged_late),
-        ("lost", stats.lost),
-        ("duplicate", stats.duplicate),
-        ("late", stats.late),
-        ("malformed", stats.malformed),
-        ("implausible", stats.implausible),
-        ("queue_full", stats.queue_full),
-        ("over_rate", stats.over_rate),
-        ("events_received", stats.events_received),
-        ("events_sent", stats.events_sent),
-        ("events_repeated", stats.events_repeated),
-        ("events_out_of_order", stats.events_out_of_order),
+    for (name, value) in stats.entries().chain([
         ("in_flight", gauges.in_flight as u64),
         ("events_to_send", gauges.events_to_send as u64),
         ("bytes_to_send", gauges.bytes_to_send as u64),
         ("events_to_handle", gauges.events_to_handle as u64),
-    ] {
+    ]) {
         dict.set_item(name, value)?;
     }
     dict.set_item("jitter", gauges.jitter)?;
