@@ -13,11 +13,11 @@ from pygase._loops import running
 from pygase._pump import Lane, UserErrors
 
 
-def run_lane(*functions, droppable=False):
+def run_lane(*functions, droppable=False, limit=1024):
     async def main():
         ready = deque()
         tasks = running().tasks()
-        lane = Lane(UserErrors(), ready.append, tasks.start)
+        lane = Lane(UserErrors(), ready.append, tasks.start, limit=limit)
         for number, function in enumerate(functions):
             lane.add(f"call {number}", function, droppable=droppable)
         while ready:
@@ -122,11 +122,10 @@ def test_lane_goes_on_after_exceptions(caplog):
     assert all(record.exc_info is not None for record in caplog.records)
 
 
-def test_lane_is_bounded(monkeypatch, caplog):
-    monkeypatch.setattr(_pump, "LANE_LIMIT", 2)
+def test_lane_is_bounded(caplog):
     seen = []
     functions = [lambda n=n: seen.append(n) for n in range(5)]
-    lane = run_lane(*functions, droppable=True)
+    lane = run_lane(*functions, droppable=True, limit=2)
     assert seen == [0, 1]
     assert lane.counters == {"queue_full": 3}
     assert len(caplog.records) == 1
