@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pygase import _load
-from pygase.tools import _cli, doctor, new, simulate
+from pygase.tools import _cli, doctor, new, record, replay, simulate
 
 __all__ = ["main"]
 
@@ -15,6 +15,7 @@ EXAMPLES = """\
 examples:
   pygase new space_race
   pygase simulate localhost:9000 localhost:8080 --preset wifi-cafe
+  pygase record localhost:8080 game.pgr
   pygase load localhost:8080 --clients 500
 
 Each command explains itself: pygase simulate --help. Exit status: 0 if all went
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for tool in (new, doctor, simulate, _load):
+    for tool in (new, doctor, simulate, record, replay, _load):
         tool.add_command(commands)
     options = parser.parse_args(arguments)
     try:

@@ -8,7 +8,7 @@ import re
 import sys
 from typing import NoReturn
 
-__all__ = ["Parser", "address", "complain", "progress"]
+__all__ = ["Parser", "address", "complain", "port", "positive", "progress"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +38,38 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or not 0 < int(port) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as localhost:8080")
     return host.strip("[]") or "localhost", int(port)
+
+
+def port(text: str) -> int:
+    """Return the number of a port.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    if not text.isdecimal() or not 0 < int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"port of {text!r}: from 1 to 65535")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """Return a number that is more than 0 and less than a billion.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
 
 
 def complain(tool: str, problem: object) -> None:

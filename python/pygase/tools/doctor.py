@@ -77,7 +77,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "server", nargs="?", type=_cli.address, metavar="HOST:PORT", help="a server that runs, to ask it"
     )
-    parser.add_argument("--port", type=_port, default=8080, help="the port your server will have (8080)")
+    parser.add_argument("--port", type=_cli.port, default=8080, help="the port your server will have (8080)")
     parser.set_defaults(run=_run)
 
 
@@ -241,9 +241,3 @@ def _poll(client: pygase.Client, done: Callable[[], bool], patience: float) -> b
         client.poll(max_ms=5)
         time.sleep(0.005)
     return True
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"port of {text!r}: from 1 to 65535")
-    return int(text)
