@@ -67,7 +67,7 @@ workflows: | $(BIN)/python ## the GitHub workflows against their schema and the 
 	$(BIN)/zizmor --offline .github
 
 .PHONY: frozen
-frozen: .venv/.dev-tools core-test ## freeze a game into one file with PyInstaller, and play it
+frozen: .venv/.dev-tools core-test ## freeze a game and the window of chase into one file each with PyInstaller, and play them
 	$(BIN)/python -m pip install --quiet -r requirements-frozen.txt
 	$(BIN)/python scripts/frozen.py
 

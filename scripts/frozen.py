@@ -1,6 +1,8 @@
-"""Freeze a small game into one file with PyInstaller, and play it where no Python and no package is at hand.
+"""Freeze games into one file each with PyInstaller, and play them where no Python and no package is at hand.
 
     python scripts/frozen.py
+
+The games are a server and a client in one program, which try out what they can, and the window of chase.
 
 The extension imports modules by name, which a freezer cannot see: whatever nothing else imports would be
 missing in the executable.
@@ -15,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CHASE = ROOT / "examples" / "chase"
 
 GAME = """
 import pygase
@@ -51,30 +54,59 @@ print("played")
 """
 
 
+def freeze(source: Path, folder: Path) -> Path:
+    """Make one file of a program, and return it."""
+    command = [sys.executable, "-m", "PyInstaller", "--onefile", "--log-level", "WARN"]
+    command += ["--paths", str(ROOT / "python"), "--distpath", str(folder), "--specpath", str(folder)]
+    command += ["--workpath", str(folder / "work"), str(source)]
+    subprocess.run(command, check=True)
+    frozen = folder / (source.stem + (".exe" if os.name == "nt" else ""))
+    print(f"{frozen.name}: {frozen.stat().st_size / 1e6:.1f} MB", flush=True)
+    return frozen
+
+
+def play(frozen: Path, *arguments: str) -> str:
+    """Run a frozen program that knows of no Python; return what it printed, or exit if that went wrong."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL"))}
+    played = subprocess.run(
+        [frozen, *arguments],
+        cwd=frozen.parent,
+        env={**bare, "SDL_VIDEODRIVER": "dummy"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    print(played.stdout, played.stderr, sep="", end="", flush=True)
+    if played.returncode or played.stderr:
+        sys.exit(f"{frozen.name} ended with status {played.returncode}")
+    return played.stdout
+
+
+def play_chase(folder: Path) -> str:
+    """Freeze the window of chase, and let it join a server."""
+    client = freeze(CHASE / "client_pygame.py", folder)
+    server = subprocess.Popen(
+        [sys.executable, "server.py", "--port", "0"], cwd=CHASE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        port = server.stdout.readline().strip().rpartition(":")[2]
+        return play(client, "--port", port, "--frames", "60")
+    finally:
+        server.kill()
+        server.communicate()
+
+
 def main() -> int:
-    """Freeze it and play it; return 0 if it played and said nothing else."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "game.py")
+    """Return 0 if all of them played."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = folder / "game.py"
         source.write_text(GAME, encoding="utf-8")
-        freeze = [sys.executable, "-m", "PyInstaller", "--onefile", "--log-level", "WARN", "--paths"]
-        freeze += [str(ROOT / "python"), "--distpath", folder, "--specpath", folder]
-        freeze += ["--workpath", str(Path(folder, "work"))]
-        subprocess.run([*freeze, str(source)], check=True)
-        played = subprocess.run(
-            [Path(folder, "game.exe" if os.name == "nt" else "game")],
-            cwd=folder,
-            env={
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("PYTHON", "VIRTUAL"))
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    print(played.stdout, played.stderr, sep="", end="")
-    return int((played.returncode, played.stdout, played.stderr) != (0, "played\n", ""))
+        played = play(freeze(source, folder))
+        drawn = play_chase(folder)
+    return int((played, drawn) != ("played\n", "drew 60 frames as player 1\n"))
 
 
 if __name__ == "__main__":
