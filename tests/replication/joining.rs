@@ -31,7 +31,7 @@ fn join(conditions: Conditions, time_order: u16, bytes: usize, ticks: bool) -> D
         if ticks {
             let key = (world.now.as_millis() % 64) as u32;
             let update = [("units".to_owned(), [(key, Some("elsewhere".to_owned()))].into())].into();
-            crate::world::merge(&mut state, &update);
+            crate::state::merge(&mut state, &update);
             world.push(&update);
         }
     }

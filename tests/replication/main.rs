@@ -3,4 +3,7 @@
 
 mod joining;
 mod sessions;
+#[path = "../../fuzz/src/simulation/state.rs"]
+#[allow(dead_code, reason = "the simulation there needs more of it")]
+mod state;
 mod world;

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use pygase::netsim::Conditions;
 use pygase::wire::Sqn;
 
-use crate::world::{MS, State, World, big, merge};
+use crate::state::{State, merge};
+use crate::world::{MS, World, big};
 
 #[derive(Clone, Debug)]
 enum Deed {

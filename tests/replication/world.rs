@@ -11,50 +11,14 @@ use pygase::netsim::{Conditions, Network};
 use pygase::state::Store;
 use pygase::wire::Sqn;
 
+use crate::state::{State, merge, pack, unpack};
+
 pub(crate) const MS: Duration = Duration::from_millis(1);
-
-/// A state or update, as far as these tests need one: groups of units.
-pub(crate) type State = BTreeMap<String, BTreeMap<u32, Option<String>>>;
-
-/// What deletes when it is packed.
-const DELETE: [u8; 6] = [0xc4, 0x04, 0xd2, 0x81, 0xe5, 0xba];
-
-/// As msgpack; `None` deletes.
-pub(crate) fn pack(state: &State) -> Vec<u8> {
-    use pygase::wire::msgpack::{write_map_len, write_str, write_uint};
-    let mut out = Vec::new();
-    write_map_len(&mut out, state.len() as u32);
-    for (group, units) in state {
-        write_str(&mut out, group);
-        write_map_len(&mut out, units.len() as u32);
-        for (unit, text) in units {
-            write_uint(&mut out, u64::from(*unit));
-            match text {
-                Some(text) => write_str(&mut out, text),
-                None => out.extend_from_slice(&DELETE),
-            }
-        }
-    }
-    out
-}
 
 /// A world of about so many bytes.
 pub(crate) fn big(bytes: usize) -> State {
     let unit = |n: u32| (n, Some("somewhere".to_owned()));
     BTreeMap::from([("units".to_owned(), (0..bytes as u32 / 13).map(unit).collect())])
-}
-
-/// Merges an update into a state, as it is meant.
-pub(crate) fn merge(state: &mut State, update: &State) {
-    for (group, units) in update {
-        let known = state.entry(group.clone()).or_default();
-        for (unit, text) in units {
-            match text {
-                Some(_) => drop(known.insert(*unit, text.clone())),
-                None => drop(known.remove(unit)),
-            }
-        }
-    }
 }
 
 pub(crate) struct Client {
@@ -209,18 +173,4 @@ impl Client {
         merge(&mut self.game, &unpack(&pulled.update));
         self.sizes.push(self.game.values().map(BTreeMap::len).sum());
     }
-}
-
-/// What [`pack`] made, in the order of its choosing.
-fn unpack(bytes: &[u8]) -> State {
-    let value: rmpv::Value = rmpv::decode::read_value(&mut &bytes[..]).unwrap();
-    let mut state = State::new();
-    for (group, units) in value.as_map().unwrap() {
-        let entry = state.entry(group.as_str().unwrap().to_owned()).or_default();
-        for (unit, text) in units.as_map().unwrap() {
-            let unit = u32::try_from(unit.as_u64().unwrap()).unwrap();
-            entry.insert(unit, text.as_str().map(str::to_owned));
-        }
-    }
-    state
 }
