@@ -30,7 +30,7 @@ napoleon_use_ivar = True
 nitpicky = True
 # The build fetches nothing: types of Python's library and those without a page of their own have no link.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|concurrent|dataclasses|enum|threading|types|typing|logging)\..*"),
+    (r"py:.*", r"(collections|concurrent|dataclasses|enum|os|threading|types|typing|logging)\..*"),
     (r"py:.*", r"pygase\.\w+\.(\w*T|ConnectionOptions)"),
     (r"py:.*", r"pygase\.(\w+\.)?_\w+(\..*)?"),
 ]
