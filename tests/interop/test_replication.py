@@ -150,6 +150,21 @@ server.run_in_thread()
 
 
 @pytest.mark.parametrize("client_side", ["theirs", "ours"])
+def test_a_game_that_was_paused_is_joined_and_goes_on(start_server, start_client, client_side):
+    server = start_server("ours", time_order=65530)  # its numbers wrap before it is paused
+    server.wait("store.get_game_state().ticks > 20")
+    server.run("changes.append({'game_status': 0, 'doomed': {'a': TO_DELETE}, 'players': {'p': {'x': 1}}})")
+    server.wait("not machine_thread.is_alive()")
+    client = start_client(client_side, server.port, wait=False)
+    client.wait("state('players') == {'p': {'x': 1}} and state('game_status') == 0")
+    having = "sorted((name, repr(value)) for name, value in {}.items() if name != 'time_order')"
+    assert client.value(having.format("state()")) == server.value(having.format("whole()"))
+    server.run("machine.run_game_loop_in_thread()")
+    ticks = server.value("store.get_game_state().ticks")
+    client.wait(f"state('ticks') > {ticks} + 20 and state('game_status') == 1")
+
+
+@pytest.mark.parametrize("client_side", ["theirs", "ours"])
 def test_a_large_world_over_a_lossy_line(start_server, start_client, client_side):
     server = start_server("ours", setup="SIZE = 64000" + WORLD)
     relay = LossyRelay(server.port, 0.1)
