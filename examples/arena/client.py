@@ -2,8 +2,8 @@
 
     python client.py
 
-`ARCADE_HEADLESS=1 python client.py --frames 60` needs no screen and ends by itself, with status 0 if it got
-a ship.
+`ARCADE_HEADLESS=1 python client.py --frames 60` needs no screen and ends by itself, so many frames after it
+got a ship.
 """
 
 import argparse
@@ -30,7 +30,7 @@ class ArenaWindow(arcade.Window):
     """Draws what the state says, as it was `DELAY` ago, and reports what the player wants."""
 
     def __init__(self, player, frames=None):
-        """Open the window for a player that has been started; it closes after `frames`, if given."""
+        """Open the window for a player that has been started; it closes after `frames` with a ship."""
         super().__init__(int(rules.WIDTH), int(rules.HEIGHT), "arena", antialiasing=True)
         self.player, self.frames = player, frames
         self.held, self.trigger, self.mouse = set(), False, (0.0, 0.0)
@@ -61,7 +61,7 @@ class ArenaWindow(arcade.Window):
             self.draw_scores(state.ships)
             latency = self.player.connection.latency * 1000
             self.write("status", f"{latency:.0f} ms to the server", 16, 14, DIM, 10)
-        if self.frames is not None:
+        if self.frames is not None and self.player.own_ship() is not None:
             self.frames -= 1
             if self.frames <= 0:
                 self.close()
@@ -165,7 +165,7 @@ def main():
     parser.add_argument("--hostname", default="localhost")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--name", default="You")
-    parser.add_argument("--frames", type=int, help="end after this many frames")
+    parser.add_argument("--frames", type=int, help="end after this many frames with a ship")
     arguments = parser.parse_args()
 
     player = Player(arguments.name)

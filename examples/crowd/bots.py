@@ -6,6 +6,7 @@ The bots of a flock circle something that wanders about; each sees where it is i
 """
 
 import argparse
+import logging
 import math
 import random
 import sys
@@ -85,6 +86,8 @@ def main():
     arguments = parser.parse_args()
 
     raise_limit(arguments.bots)
+    # On a busy machine 500 connections have more to say about lost packages than anybody can read.
+    logging.getLogger("PyGaSe").setLevel(logging.ERROR)
     bots = [Bot(random.Random(number)) for number in range(arguments.bots)]
     begin = time.monotonic()
     started, said = 0, None

@@ -28,6 +28,7 @@ class CrowdServer:
             event_handlers={"JOIN": self.on_join, "STEER": self.on_steer},
             interval_good=PACKAGES,
             interval_bad=PACKAGES,
+            connection_timeout=2.0,
         )
         self.backend.server.on_disconnect(lambda client, reason: self.gone.append(client.remote_address))
 

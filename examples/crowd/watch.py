@@ -2,8 +2,8 @@
 
     python watch.py
 
-`SDL_VIDEODRIVER=dummy python watch.py --frames 60` needs no screen and ends by itself, with status 0 if it
-saw the world.
+`SDL_VIDEODRIVER=dummy python watch.py --frames 60` needs no screen and ends by itself, so many frames after
+it saw the first bot.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def main():
     parser = argparse.ArgumentParser(description="watch the crowd")
     parser.add_argument("--hostname", default="localhost")
     parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--frames", type=int, help="end after this many frames")
+    parser.add_argument("--frames", type=int, help="end after this many frames with bots")
     arguments = parser.parse_args()
 
     client = pygase.Client()
@@ -97,7 +97,7 @@ def main():
         window.draw()
         pygame.display.flip()
         clock.tick(FRAMES_PER_SECOND)
-        drawn += 1
+        drawn += window.seen > 0
     pygame.quit()
     client.disconnect()
     has_seen = client.snapshot().time_order > 0

@@ -3,7 +3,7 @@
     python client.py
 
 C wipes the board, for all. `SDL_VIDEODRIVER=dummy python client.py --frames 60` needs no screen and ends by
-itself, with status 0 if the server showed its board.
+itself, so many frames after the server showed its board.
 """
 
 import argparse
@@ -71,13 +71,15 @@ class Window:
             self.line = self.line[-1:]
 
     def draw(self):
-        """Show the board as the server told it, and the line that is not there yet on top."""
+        """Show the board as the server told it, and on top the lines that it has not heard of."""
         if self.painted != self.painter.changes:
             self.painted = self.painter.changes
             self.paper.fill(PAPER)
             for colour, width, points in self.painter.board.lines:
                 draw_line(self.paper, colour, width, list(zip(points[0::2], points[1::2], strict=True)))
         self.surface.blit(self.paper, (0, 0))
+        for colour, width, points in self.painter.waiting:
+            draw_line(self.surface, colour, width, list(zip(points[0::2], points[1::2], strict=True)))
         if len(self.line) > 1:
             draw_line(self.surface, self.colour, self.width, self.line)
         self.draw_bar()
@@ -99,7 +101,7 @@ class Window:
 
 
 def play(window, frames):
-    """Run the window until it is closed, or for `frames` frames."""
+    """Run the window until it is closed, or for `frames` frames with the board in it."""
     clock = pygame.time.Clock()
     drawn = 0
     while frames is None or drawn < frames:
@@ -111,14 +113,14 @@ def play(window, frames):
         window.draw()
         pygame.display.flip()
         clock.tick(FRAMES_PER_SECOND)
-        drawn += 1
+        drawn += window.painter.is_shown
 
 
 def main():
     parser = argparse.ArgumentParser(description="draw on the board")
     parser.add_argument("--hostname", default="localhost")
     parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--frames", type=int, help="end after this many frames")
+    parser.add_argument("--frames", type=int, help="end after this many frames with the board")
     arguments = parser.parse_args()
 
     painter = Painter()

@@ -22,18 +22,24 @@ class Painter(pygase.Client):
         super().__init__(ordered_events=True)
         self.board = Board()
         self.changes = 0  # a window draws anew when this has changed
-        self.is_shown = False  # whether the server has begun to tell what is on the board
+        self.is_shown = False  # whether the server has told what is on the board
+        self.waiting = []  # lines sent from here that have not come back yet
         self.register_event_handler("DRAW", self.on_draw)
         self.register_event_handler("WIPE", self.on_wipe)
+        self.register_event_handler("SHOWN", self.on_shown)
 
     def on_draw(self, colour, width, points):
         self.board.draw(colour, width, points)
+        if [colour, width, points] in self.waiting:
+            self.waiting.remove([colour, width, points])
         self.changes += 1
 
     def on_wipe(self):
         self.board.wipe()
-        self.is_shown = True
         self.changes += 1
+
+    def on_shown(self):
+        self.is_shown = True
 
     def draw(self, colour, width, points):
         """Send a line of any length, in pieces that begin where the last one ended."""
@@ -41,6 +47,7 @@ class Painter(pygase.Client):
         for first in range(0, max(1, len(points) - 1), MAX_POINTS - 1):
             piece = points[first : first + MAX_POINTS]
             flat = [number for point in piece for number in point]
+            self.waiting.append([colour, width, flat])
             self.dispatch_event("DRAW", colour, width, flat, retries=5)
 
     def wipe(self):
@@ -70,12 +77,9 @@ def main():
     if arguments.figure is not None:
         colour = 1 + arguments.figure % (len(COLOURS) - 1)
         painter.draw(colour, 5, list(figure(arguments.figure)))
-    seen, quiet_since = -1, time.monotonic()
-    end = quiet_since + 10.0
-    while time.monotonic() < end and not (painter.is_shown and time.monotonic() - quiet_since > 0.5):
+    end = time.monotonic() + 20.0
+    while time.monotonic() < end and (painter.waiting or not painter.is_shown):
         painter.poll()
-        if painter.changes != seen:
-            seen, quiet_since = painter.changes, time.monotonic()
         time.sleep(0.01)
     painter.disconnect()
     if not painter.is_shown:

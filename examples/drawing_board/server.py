@@ -31,6 +31,7 @@ def show_all(client):
     server.dispatch_event("WIPE", target_client=client.remote_address, retries=5)
     for line in board.lines:
         server.dispatch_event("DRAW", *line, target_client=client.remote_address, retries=5)
+    server.dispatch_event("SHOWN", target_client=client.remote_address, retries=5)
 
 
 def main():

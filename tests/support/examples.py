@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pygase
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -34,6 +36,18 @@ def serving(script, *arguments):
     finally:
         process.kill()
         process.communicate()
+
+
+@contextlib.contextmanager
+def watching(port):
+    """A client that only looks, once it has a game state."""
+    client = pygase.Client()
+    client.start(int(port))
+    try:
+        client.wait_until(lambda state: state.time_order > 0, timeout=30)
+        yield client
+    finally:
+        client.disconnect()
 
 
 def finish(process, timeout=20):

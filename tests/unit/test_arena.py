@@ -3,10 +3,11 @@
 import importlib
 import math
 import re
+import signal
 import sys
 
 import pytest
-from support.examples import EXAMPLES, finish, serving, start
+from support.examples import EXAMPLES, finish, serving, start, watching
 
 ARENA = EXAMPLES / "arena"
 DELETED = object()
@@ -86,13 +87,15 @@ def test_a_shot_is_sent_once_and_what_went_is_deleted(rules):
     assert world.step(TICK)["ships"] == {ben: DELETED}
 
 
-def test_bots_play_over_the_network():
-    with serving(ARENA / "server.py", "--seed", 1) as (_, port):
-        bots = start(ARENA / "bot.py", "--port", port, "--bots", 4, "--seed", 1, "--seconds", 2)
+def test_bots_shoot_over_the_network():
+    with serving(ARENA / "server.py", "--seed", 1) as (_, port), watching(port) as client:
+        bots = start(ARENA / "bot.py", "--port", port, "--bots", 4, "--seed", 1)
+        client.wait_until(lambda state: len(state.ships) == 4 and state.shots, timeout=30)
+        bots.send_signal(signal.SIGINT)
         assert re.fullmatch(r"([1-4]: score \d+\n){4}", finish(bots))
 
 
 def test_a_window_plays_along():
     pytest.importorskip("arcade")
     with serving(ARENA / "server.py") as (_, port):
-        assert finish(start(ARENA / "client.py", "--port", port, "--frames", 60)) == "flew ship 1\n"
+        assert finish(start(ARENA / "client.py", "--port", port, "--frames", 20)) == "flew ship 1\n"

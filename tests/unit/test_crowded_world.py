@@ -1,10 +1,11 @@
 """The crowd: its world without a network, and bots in it with someone who watches."""
 
 import importlib
+import signal
 import sys
 
 import pytest
-from support.examples import EXAMPLES, finish, serving, start
+from support.examples import EXAMPLES, finish, serving, start, watching
 
 CROWD = EXAMPLES / "crowd"
 
@@ -47,18 +48,27 @@ def test_only_those_who_are_there_are_seen(world):
     assert world.pairs([(2000 + world.NOBODY) / 2, (1000 + world.NOBODY) / 2]) == []
 
 
-def test_bots_fill_the_world():
-    with serving(CROWD / "server.py", "--seats", 60) as (_, port):
-        bots = start(CROWD / "bots.py", "--port", port, "--bots", 60, "--seconds", 2)
-        assert finish(bots).splitlines()[-1] == "60 of 60 bots are in the world"
+def playing(port, number):
+    """Bots that are all in the world."""
+    bots = start(CROWD / "bots.py", "--port", port, "--bots", number)
+    assert bots.stdout.readline() == f"0 of {number} bots are in the world\n"
+    assert bots.stdout.readline() == f"{number} of {number} bots are in the world\n"
+    return bots
+
+
+def test_bots_fill_the_world_and_leave_it():
+    with serving(CROWD / "server.py", "--seats", 60) as (_, port), watching(port) as client:
+        bots = playing(port, 60)
+        client.wait_until(lambda state: max(state.flocks[0] + state.flocks[1]) < 5000, timeout=30)
+        bots.send_signal(signal.SIGINT)
+        finish(bots)
+        client.wait_until(lambda state: min(state.flocks[0] + state.flocks[1]) > 5000, timeout=30)
 
 
 def test_somebody_watches():
     pytest.importorskip("pygame")
     with serving(CROWD / "server.py", "--seats", 60) as (_, port):
-        bots = start(CROWD / "bots.py", "--port", port, "--bots", 10, "--seconds", 4)
-        bots.stdout.readline()
-        assert bots.stdout.readline() == "10 of 10 bots are in the world\n"
-        assert finish(start(CROWD / "watch.py", "--port", port, "--frames", 60)) == "saw 10 bots\n"
-        bots.kill()
-        bots.communicate()
+        bots = playing(port, 10)
+        assert finish(start(CROWD / "watch.py", "--port", port, "--frames", 20)) == "saw 10 bots\n"
+        bots.send_signal(signal.SIGINT)
+        finish(bots)

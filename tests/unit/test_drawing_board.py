@@ -50,7 +50,8 @@ def test_all_boards_agree_and_who_comes_late_sees_everything():
         painters = [start(DRAWING / "painter.py", "--port", port, "--figure", number) for number in range(2)]
         for painter in painters:
             assert "lines, digest" in finish(painter)
-        late = [finish(start(DRAWING / "painter.py", "--port", port)) for _ in range(2)]
+        late = [start(DRAWING / "painter.py", "--port", port) for _ in range(2)]
+        late = [finish(painter) for painter in late]
         assert late[0] == late[1]
         assert late[0].startswith("24 lines, ")
 
@@ -59,5 +60,5 @@ def test_a_window_shows_the_board():
     pytest.importorskip("pygame")
     with serving(DRAWING / "server.py") as (_, port):
         finish(start(DRAWING / "painter.py", "--port", port, "--figure", 0))
-        output = finish(start(DRAWING / "client.py", "--port", port, "--frames", 60))
+        output = finish(start(DRAWING / "client.py", "--port", port, "--frames", 20))
         assert output == "12 lines on the board\n"
