@@ -89,7 +89,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 ConnectionEvent::Event(_) => cheers += 1,
                 ConnectionEvent::Acknowledged(_) => acknowledged += 1,
                 ConnectionEvent::Status(status) => println!("client is {status:?}"),
-                ConnectionEvent::TimedOut(_) | ConnectionEvent::Quality(_) => {}
+                ConnectionEvent::TimedOut(_) | ConnectionEvent::Quality(_) | ConnectionEvent::Farewell(_) => {
+                }
             }
         }
         if let Some(pulled) = connection.replica_mut().pull()

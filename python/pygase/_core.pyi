@@ -15,6 +15,7 @@ __all__ = [
     "NOTICE_CONNECTED",
     "NOTICE_EVENT",
     "NOTICE_FAILED",
+    "NOTICE_FAREWELL",
     "NOTICE_HOST",
     "NOTICE_LOG",
     "NOTICE_MOVED",
@@ -74,6 +75,7 @@ NOTICE_FAILED: int
 NOTICE_LOG: int
 NOTICE_MOVED: int
 NOTICE_UNREADABLE: int
+NOTICE_FAREWELL: int
 
 _P = TypeVar("_P", bound="Package")
 
@@ -232,7 +234,7 @@ class UdpServer:
     ) -> UdpServer: ...
     @property
     def local_address(self) -> tuple[str, int]: ...
-    def ban(self, host: str, port: int | None = None, seconds: float | None = None) -> None: ...
+    def ban(self, host: str, port: int | None, seconds: float | None, reason: str) -> None: ...
     def unban(self, host: str, port: int | None = None) -> None: ...
     def stop(self) -> None: ...
     def stats(self) -> dict[str, Any]: ...

@@ -30,6 +30,8 @@ class Reason(str, Enum):
     KICKED = "kicked"
     #: This server takes nothing from that address or host any more.
     BANNED = "banned"
+    #: The server has as many clients as it takes.
+    FULL = "server full"
 
     __str__ = str.__str__
 

@@ -385,7 +385,7 @@ class Pump:
             logger.info("Status of connection to %s set to '%s'.", connection.remote_address, status)
         elif kind == _core.NOTICE_QUALITY:
             if payload == "bad":
-                logger.warning("Throttling down connection to %s.", connection.remote_address)
+                self.errors.warn(f"Throttling down connection to {connection.remote_address}.")
             else:
                 logger.info("Quality of connection to %s is good again.", connection.remote_address)
         elif kind == _core.NOTICE_FAILED:

@@ -252,12 +252,13 @@ class Server:
     def kick(self, address: tuple[str, int], reason: str = Reason.KICKED) -> None:
         """Forget a client, and take nothing in from its address for 10 seconds.
 
-        To the client the server falls silent: one of PyGaSe 0.3.1 is disconnected for good after 5 seconds,
-        one of pygase-rs comes back from another port, as a new client. Events on their way to it time out.
+        To a client of PyGaSe 0.3.1 the server falls silent, so that it is disconnected for good after 5
+        seconds; one of pygase-rs is told the reason and comes back after that time, as a new client. Events
+        on their way to it time out.
 
         Args:
             address: The address of the client.
-            reason: What `on_disconnect` is told.
+            reason: What `on_disconnect` is told, here and at the client.
 
         Raises:
             KeyError: There is no client with that address.

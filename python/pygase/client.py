@@ -334,11 +334,12 @@ class Client:
     def on_disconnect(self, function: FunctionT) -> FunctionT:
         """Have a function called, where handlers run, each time the connection has ended.
 
-        After 'timeout' the client goes on trying, see the option `reconnect_for`.
+        Except after 'left' the client goes on trying, see the option `reconnect_for`.
 
         Args:
-            function: A function or coroutine function of the reason, a str: 'timeout' or 'left'. Can be
-                decorated with this.
+            function: A function or coroutine function of the reason, a str: 'timeout', 'left', or what a
+                server that is pygase-rs says: 'shutdown', 'server full', 'banned', 'kicked' or another reason
+                that `Server.kick` was given. Can be decorated with this.
 
         Returns:
             The function.

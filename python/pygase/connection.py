@@ -226,6 +226,7 @@ class ClientSession(Pump):
         super().__init__()
         self._connection = connection
         self._is_leaving = False
+        self._farewell: str = Reason.TIMEOUT
         self._last_stats: dict[str, int] = {}
         options = dict(options or {})
         self.max_calls = options.get("max_waiting_events", self.max_calls)
@@ -242,6 +243,9 @@ class ClientSession(Pump):
             logger.warning("no answer from %s yet, still trying", self._connection.remote_address)
         elif kind == _core.NOTICE_CLOSED:
             self.finish()
+        elif kind == _core.NOTICE_FAREWELL:
+            self._farewell = payload
+            logger.warning("The server at %s says: %s.", self._connection.remote_address, payload)
         else:
             self.take_common(self._connection, kind, payload)
             if kind == _core.NOTICE_STATUS:
@@ -261,6 +265,7 @@ class ClientSession(Pump):
     def _status_changed(self, status: int) -> None:
         if status == ConnectionStatus.CONNECTED:
             self._missing_since = None
+            self._farewell = Reason.TIMEOUT
         elif status == ConnectionStatus.DISCONNECTED and not self._is_leaving:
             self._missing_since = time.monotonic()
             self._give_up_later()
@@ -268,7 +273,7 @@ class ClientSession(Pump):
         hooks = self._connection._hooks
         if hooks is None or status == ConnectionStatus.CONNECTING:
             return
-        reason = Reason.LEFT if self._is_leaving else Reason.TIMEOUT
+        reason: str = Reason.LEFT if self._is_leaving else self._farewell
         lane = self.lane(self._connection)
         hooks.tell(lane, self._connection, None if status == ConnectionStatus.CONNECTED else reason)
 
@@ -345,7 +350,7 @@ class ServerSession(Pump):
             self._record(record)
         bans: Bans = getattr(server, "_bans", Bans())
         for host, banned_port in tuple(bans):
-            self._udp.ban(host, banned_port)
+            self._udp.ban(host, banned_port, None, Reason.BANNED)
         self._server._hostname, self._server._port = self._udp.local_address[:2]
         self._server.host_client = None
         self._address = self._udp.local_address
@@ -417,7 +422,7 @@ class ServerSession(Pump):
             host: An IP address.
             port: The port, or None for all of them.
         """
-        self._udp.ban(host, port)
+        self._udp.ban(host, port, None, Reason.BANNED)
 
     def unban(self, host: str, port: int | None) -> None:
         """Lift such a ban.
@@ -439,7 +444,7 @@ class ServerSession(Pump):
         for tag, known in self._connections.copy().items():
             if known is connection:
                 self._kicked[tag] = reason
-        self._udp.ban(*Bans.parse(address), KICK_TIME)
+        self._udp.ban(*Bans.parse(address), KICK_TIME, str(reason))
 
     def stats(self) -> dict[str, int]:
         """Return what the server, its socket and strangers count, as it was last if the server has ended."""

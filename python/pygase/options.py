@@ -178,7 +178,8 @@ class ServerOptions(ConnectionOptions):
         max_connections: How many clients there may be at once; 1 to 1000000.
         idle_removal: A client from which nothing has come for this long is forgotten; 1 to 86400.
         max_unproven: How many addresses may be known before they have proven that they receive what they are
-            sent; 16 to 1000000. The ones silent longest make room; each takes about 250 bytes.
+            sent; 16 to 1000000. The ones silent longest make room; each takes about 250 bytes. Where as many
+            join at the same moment they keep making room for each other, and some join seconds later.
         max_connections_per_source: How many clients one source may have: an IPv4 address, or an IPv6 network
             of 64 bits. None means 256, and any number from this machine and private networks; 1 to 1000000
             holds for all.

@@ -9,6 +9,7 @@ mod arrivals;
 mod config;
 mod congestion;
 mod events;
+mod farewell;
 mod round_trip;
 mod stats;
 mod steps;
@@ -22,6 +23,7 @@ pub use acks::{Arrival, InFlight, ReceiveWindow, SentPackage};
 pub use config::Config;
 pub use congestion::{Congestion, Quality};
 pub use events::DispatchError;
+pub(crate) use farewell::event as farewell_event;
 pub use stats::{Gauges, Stats};
 pub use token::Token;
 pub(crate) use token::{EVENT_SIZE as TOKEN_EVENT_SIZE, event as token_event, in_event as token_in};
@@ -65,6 +67,8 @@ pub enum ConnectionEvent {
     Status(Status),
     /// The quality changed.
     Quality(Quality),
+    /// A server of ours has ended the session, for this reason; the status follows.
+    Farewell(Box<str>),
 }
 
 /// What became of a package that came in.
@@ -133,6 +137,8 @@ pub struct Connection {
     arrivals: Option<Box<NumberedArrivals>>,
     /// The token that a peer of ours gave.
     token: Option<Token>,
+    /// Why the other side ends the session.
+    farewell: Option<Box<str>>,
     arrived: Vec<u64>,
     last_heard: Option<Duration>,
     next_congestion_step: Duration,
@@ -166,6 +172,7 @@ impl Connection {
             event_number: 0,
             arrivals: None,
             token: None,
+            farewell: None,
             arrived: Vec::new(),
             last_heard: None,
             next_congestion_step: Duration::ZERO,
@@ -221,6 +228,13 @@ impl Connection {
     /// Forgets that token.
     pub(crate) fn forget_token(&mut self) {
         self.token = None;
+    }
+
+    /// Why a peer of ours has just ended the session; an event says so, too.
+    pub(crate) fn take_farewell(&mut self) -> Option<Box<str>> {
+        let farewell = self.farewell.take();
+        self.happened.extend(farewell.clone().map(ConnectionEvent::Farewell));
+        farewell
     }
 
     /// Says whether events to the other side may have numbers.
@@ -529,6 +543,11 @@ impl Connection {
             self.incoming.release(event.len());
             // From one that counts as an original, because its hello got lost, it is no event either.
             self.token = self.numbers_events.then_some(token).or(self.token);
+            return;
+        }
+        if let Some(reason) = farewell::in_event(&event) {
+            self.incoming.release(event.len());
+            self.farewell = self.numbers_events.then(|| reason.into()).or(self.farewell.take());
             return;
         }
         self.stats.events_received += 1;

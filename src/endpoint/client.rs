@@ -33,6 +33,8 @@ const STRAGGLERS: i32 = 1000;
 const EMPTY_UPDATE: usize = 17;
 /// Time between packages to a server that was lost.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a client that was sent away stays away: after a shutdown the server may be back soon.
+const REST: (&str, Duration, Duration) = ("shutdown", Duration::from_secs(1), Duration::from_secs(5));
 /// Probes from one port. A lower sequence number from the same port would kill an original server.
 const PROBES_PER_PORT: u32 = 3;
 /// How long a request for shutdown waits until the server is known to be there.
@@ -64,6 +66,8 @@ struct Greeting {
 enum Phase {
     Idle,
     Running,
+    /// The server has ended the session: nothing is taken from it until there is another one, from a new port.
+    SentAway,
     /// Waits until the server is known to be there, then asks it to stop.
     ShuttingDown {
         since: Duration,
@@ -198,7 +202,7 @@ impl ClientConnection {
                 self.next_send = now;
             }
             Phase::ShuttingDown { .. } if shut_down_server => {}
-            Phase::Idle | Phase::Running | Phase::ShuttingDown { .. } => self.close(),
+            Phase::Idle | Phase::Running | Phase::SentAway | Phase::ShuttingDown { .. } => self.close(),
             Phase::Closed => {}
         }
     }
@@ -231,6 +235,10 @@ impl ClientConnection {
     /// Takes in a datagram from the server's address.
     pub fn handle_datagram(&mut self, now: Duration, datagram: &[u8]) {
         if matches!(self.phase, Phase::Idle | Phase::Closed) {
+            return;
+        }
+        if self.phase == Phase::SentAway {
+            self.connection.stats.late += 1;
             return;
         }
         let config = self.connection.config;
@@ -286,6 +294,10 @@ impl ClientConnection {
             self.presented_after = self.connection.token().map(|_| self.connection.local_sequence);
         }
         if receipt == Receipt::Dropped {
+            return;
+        }
+        if let Some(reason) = self.connection.take_farewell() {
+            self.leave(now, &reason);
             return;
         }
         if self.presented_after.is_some_and(|after| ack != Sqn::ZERO && ack.newer_than(after)) {
@@ -379,6 +391,10 @@ impl ClientConnection {
                 }
                 true
             }
+            Phase::SentAway => {
+                self.phase = Phase::Running;
+                self.write_package(now, out)
+            }
             Phase::Running | Phase::ShuttingDown { .. } => self.write_package(now, out),
         }
     }
@@ -387,7 +403,7 @@ impl ClientConnection {
     pub fn poll_timeout(&self) -> Option<Duration> {
         match self.phase {
             Phase::Idle | Phase::Closed => None,
-            Phase::Running | Phase::ShuttingDown { .. } => {
+            Phase::Running | Phase::SentAway | Phase::ShuttingDown { .. } => {
                 Some(self.next_send.min(self.connection.poll_timeout()))
             }
         }
@@ -485,6 +501,21 @@ impl ClientConnection {
         self.server_is_ours = false;
         self.server_was_ours = true;
         self.connection.number_events(false);
+    }
+
+    /// Takes note that the server has ended the session, and tries it again from another port after a while.
+    fn leave(&mut self, now: Duration, reason: &str) {
+        if self.phase != Phase::Running {
+            self.close(); // it was about to end anyway
+            return;
+        }
+        let (shutdown, soon, later) = REST;
+        self.phase = Phase::SentAway;
+        self.connection.set_status(Status::Disconnected);
+        self.connection.abandon_unretried();
+        self.trying_since = now;
+        self.probes = PROBES_PER_PORT;
+        self.next_send = now + if reason == shutdown { soon } else { later };
     }
 
     fn resync(&mut self) {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     connection::{
         Arrival, CallbackId, Config, Connection, ConnectionEvent, DispatchError, NumberedArrivals, Quality,
-        Receipt, Status, TOKEN_EVENT_SIZE, Token, token_event,
+        Receipt, Status, TOKEN_EVENT_SIZE, Token, farewell_event, token_event,
     },
     state::{PeerKind, Store, View},
     wire::{
@@ -322,6 +322,18 @@ impl ServerConnection {
         let _ = self.connection.write_package_with(now, header, body, TARGET_DATAGRAM, 0, out);
     }
 
+    /// Appends the last package of a session to a client of ours that is there: it is told why.
+    pub(super) fn write_farewell(&mut self, now: Duration, reason: &str, out: &mut Vec<u8>) {
+        if !self.hello || self.connection.status() != Status::Connected {
+            return;
+        }
+        let header =
+            Header { sequence: self.connection.local_sequence.next(), ..self.connection.acknowledgement() };
+        let update = super::empty_update(self.last_client_time_order);
+        write_farewell(header, &update, reason, out);
+        self.connection.fill_package(now, header.sequence, MAX_DATAGRAM, 0, out, 0);
+    }
+
     /// Takes in a package of the session.
     pub(super) fn receive(&mut self, now: Duration, package: &Package<'_>, store: &Store) {
         let receipt = self.connection.receive(now, package);
@@ -512,6 +524,13 @@ impl ServerConnection {
     pub(super) fn floor(&self) -> Option<crate::state::Revision> {
         self.view.as_ref().map(View::floor)
     }
+}
+
+/// Appends a package that tells a client of ours why there is no session with it.
+pub(super) fn write_farewell(header: Header, update: &[u8], reason: &str, out: &mut Vec<u8>) {
+    // An empty update and a reason always fit.
+    let _ = PackageWriter::new(out, header, Body::Server { update })
+        .map(|mut writer| writer.push_event(&farewell_event(reason), MAX_DATAGRAM));
 }
 
 /// A client and its address, shared by the endpoint that drives it and whoever handles its events.

@@ -12,14 +12,14 @@ use super::{
     Counters, Gauges, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConfig, ServerConnection,
     admission::{Admission, Proven},
     bucket::Bucket,
-    peer::{Belongs, Lapsed},
+    peer::{Belongs, Lapsed, write_farewell},
     schedule::Wheel,
     sources::Sources,
 };
 use crate::{
     connection::{ReceiveWindow, Status, Token, token_in},
     state::Store,
-    wire::{Body, Kind, Package, Sqn},
+    wire::{Body, Header, Kind, Package, Sqn},
 };
 
 /// How often tombstones that no client needs any more are cleared away.
@@ -28,6 +28,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const BURST: u32 = 4;
 /// Of how many sessions that lapsed it is known which events came.
 const LAPSED: usize = 1024;
+/// What clients of ours are told when the server ends, and when there is no room for them.
+const SHUT_DOWN: &str = "shutdown";
+const FULL: &str = "server full";
 /// How often a disconnected client is looked at.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
@@ -163,8 +166,15 @@ impl ServerEndpoint {
     }
 
     /// Takes nothing in from a host, or with a port from that address only, for ever or for `time`; connections
-    /// from there are forgotten at once. Says whether there was room for one more ban.
-    pub fn ban(&mut self, now: Duration, host: IpAddr, port: Option<u16>, time: Option<Duration>) -> bool {
+    /// from there are forgotten at once, and clients of ours told why. Says whether there was room for one more ban.
+    pub fn ban(
+        &mut self,
+        now: Duration,
+        host: IpAddr,
+        port: Option<u16>,
+        time: Option<Duration>,
+        reason: &str,
+    ) -> bool {
         if !self.bans.add(now, host, port, time.map(|time| now.saturating_add(time))) {
             return false;
         }
@@ -172,6 +182,7 @@ impl ServerEndpoint {
         let keys: Vec<_> = keys.into_iter().map(|(_, key)| *key).collect();
         for key in keys {
             if let Some(peer) = self.entry(Some(key)).map(|entry| Arc::clone(&entry.peer)) {
+                self.say_farewell(now, &peer, reason);
                 self.remove(key, &peer);
             }
         }
@@ -224,9 +235,11 @@ impl ServerEndpoint {
         self.events.pop_front()
     }
 
-    /// Ends every session: the clients are disconnected, and events for them have timed out.
-    pub fn close(&mut self) {
+    /// Ends every session: the clients are disconnected, events for them have timed out, and clients of ours are to be
+    /// told, see [`Self::poll_transmit`].
+    pub fn close(&mut self, now: Duration) {
         for entry in std::mem::take(&mut self.entries).into_iter().flatten() {
+            self.say_farewell(now, &entry.peer, SHUT_DOWN);
             let mut connection = entry.peer.lock();
             connection.end();
             self.announce(&entry.peer, &connection);
@@ -302,12 +315,18 @@ impl ServerEndpoint {
                 None => self.counters.wrong_tokens += 1,
             }
         }
-        if self.by_address.len() >= self.config.max_connections {
-            self.counters.over_limit += 1;
-            return;
-        }
-        if !self.sources.admit(now, from, &self.config) {
-            self.counters.over_source += 1;
+        let is_full = self.by_address.len() >= self.config.max_connections;
+        if is_full || !self.sources.admit(now, from, &self.config) {
+            let counter =
+                if is_full { &mut self.counters.over_limit } else { &mut self.counters.over_source };
+            *counter += 1;
+            if proven.hello {
+                let sequence = proven.local_sequence.next();
+                let header = Header { sequence, ack: package.header.sequence, ack_bitfield: 0 };
+                let mut answer = Vec::new();
+                write_farewell(header, &super::empty_update(proven.time_order), FULL, &mut answer);
+                self.answers.push_back((from, answer));
+            }
             return;
         }
         let peer = self
@@ -378,6 +397,15 @@ impl ServerEndpoint {
         connection.receive(now, package, &self.lock_store());
         self.due.push_back(key);
         self.announce(&peer, &connection);
+    }
+
+    /// Tells a client of ours that its session ends.
+    fn say_farewell(&mut self, now: Duration, peer: &Arc<Peer>, reason: &str) {
+        let mut farewell = Vec::new();
+        peer.lock().write_farewell(now, reason, &mut farewell);
+        if !farewell.is_empty() {
+            self.answers.push_back((peer.address(), farewell));
+        }
     }
 
     fn handle_package(&mut self, now: Duration, key: usize, size: usize, package: &Package<'_>) {

@@ -38,7 +38,7 @@ trait Endpoint: Send + 'static {
         Vec::new()
     }
     /// Ends every session.
-    fn close(&mut self);
+    fn close(&mut self, now: Duration);
 }
 
 impl Endpoint for ServerEndpoint {
@@ -71,8 +71,8 @@ impl Endpoint for ServerEndpoint {
         self.peers().map(of).chain([Troubles { peer: None, totals }]).collect()
     }
 
-    fn close(&mut self) {
-        self.close();
+    fn close(&mut self, now: Duration) {
+        self.close(now);
     }
 }
 
@@ -146,10 +146,16 @@ impl UdpServer {
     }
 
     /// [`ServerEndpoint::ban`] in the server's thread; whether there was room, None if it has stopped.
-    pub fn ban(&self, host: IpAddr, port: Option<u16>, time: Option<Duration>) -> Option<bool> {
+    pub fn ban(
+        &self,
+        host: IpAddr,
+        port: Option<u16>,
+        time: Option<Duration>,
+        reason: String,
+    ) -> Option<bool> {
         let (answer, answered) = sync_mpsc::sync_channel(1);
         self.shard.call(move |endpoint, now| {
-            let _ = answer.send(endpoint.ban(now, host, port, time));
+            let _ = answer.send(endpoint.ban(now, host, port, time, &reason));
         });
         answered.recv_timeout(Duration::from_secs(1)).ok()
     }
@@ -334,7 +340,9 @@ impl<E: Endpoint> Driver<E> {
         // What the last commands wanted said goes out before the end.
         self.send();
         let endpoint = &mut self.endpoint;
-        self.failures.catch(|| endpoint.close());
+        self.failures.catch(|| endpoint.close(clock::now()));
+        // And what clients are told of it.
+        while self.send() {}
         self.tell();
         self.endpoint
     }

@@ -35,6 +35,7 @@ pub(super) const FAILED: u8 = 11;
 pub(super) const LOG: u8 = 12;
 pub(super) const MOVED: u8 = 13;
 pub(super) const UNREADABLE: u8 = 14;
+pub(super) const FAREWELL: u8 = 15;
 
 /// How long a wait goes on before it looks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -186,6 +187,7 @@ fn rows_of<'py>(
             ConnectionEvent::Acknowledged(id) => (ACK, tag, id.into_bound_py_any(py)?),
             ConnectionEvent::TimedOut(id) => (TIMEOUT, tag, id.into_bound_py_any(py)?),
             ConnectionEvent::Status(status) => (STATUS, tag, (status as u8).into_bound_py_any(py)?),
+            ConnectionEvent::Farewell(reason) => (FAREWELL, tag, reason.into_bound_py_any(py)?),
             ConnectionEvent::Quality(quality) => (QUALITY, tag, quality.as_str().into_bound_py_any(py)?),
         });
     }

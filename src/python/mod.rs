@@ -85,4 +85,6 @@ mod core_module {
     const NOTICE_MOVED: u8 = super::inbox::MOVED;
     #[pymodule_export]
     const NOTICE_UNREADABLE: u8 = super::inbox::UNREADABLE;
+    #[pymodule_export]
+    const NOTICE_FAREWELL: u8 = super::inbox::FAREWELL;
 }

@@ -94,13 +94,21 @@ impl PyUdpServer {
         });
     }
 
-    /// Takes nothing in from a host, or from one port of it, for ever or for `seconds`. ValueError if `host` is no IP
+    /// Takes nothing in from a host, or from one port of it, for ever or for `seconds`. Clients of ours that are there
+    /// are told the reason. ValueError if `host` is no IP
     /// address, OverflowError if there are too many bans.
-    #[pyo3(signature = (host, port=None, seconds=None))]
-    fn ban(&self, py: Python<'_>, host: &str, port: Option<u16>, seconds: Option<f64>) -> PyResult<()> {
+    #[pyo3(signature = (host, port, seconds, reason))]
+    fn ban(
+        &self,
+        py: Python<'_>,
+        host: &str,
+        port: Option<u16>,
+        seconds: Option<f64>,
+        reason: String,
+    ) -> PyResult<()> {
         let (host, time) = (ip(host)?, seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()));
         let Some(server) = lock(&self.server).clone() else { return Ok(()) };
-        if py.detach(|| server.ban(host, port, time)) == Some(false) {
+        if py.detach(|| server.ban(host, port, time, reason)) == Some(false) {
             return Err(PyOverflowError::new_err("too many bans: max_bans hosts or addresses are banned"));
         }
         Ok(())

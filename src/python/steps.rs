@@ -189,7 +189,10 @@ pub(super) fn outcomes<'py>(py: Python<'py>, core: &Core, now: Duration) -> PyRe
             .filter_map(|event| match event {
                 ConnectionEvent::Acknowledged(id) => Some((id, true)),
                 ConnectionEvent::TimedOut(id) => Some((id, false)),
-                ConnectionEvent::Event(_) | ConnectionEvent::Status(_) | ConnectionEvent::Quality(_) => None,
+                ConnectionEvent::Event(_)
+                | ConnectionEvent::Status(_)
+                | ConnectionEvent::Quality(_)
+                | ConnectionEvent::Farewell(_) => None,
             })
             .collect::<Vec<_>>(),
     )

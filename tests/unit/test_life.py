@@ -5,6 +5,7 @@ import re
 import socket
 
 import pytest
+from support.raw import RawClient
 
 import pygase
 
@@ -65,10 +66,11 @@ def test_shutdown_is_a_reason_and_the_client_says_that_it_lost_its_server(server
     wait_for(lambda: heard == ["there"])
     server.shutdown()
     wait_for(lambda: reasons == ["shutdown"])
-    wait_for(lambda: heard == ["there", "timeout"])
+    wait_for(lambda: heard == ["there", "shutdown"])
+    assert "says: shutdown" in caplog.text
     assert "Lost the server" in caplog.text
     server.run_in_thread(port)
-    wait_for(lambda: heard == ["there", "timeout", "there"], timeout=GENEROUS)
+    wait_for(lambda: heard == ["there", "shutdown", "there"], timeout=GENEROUS)
 
 
 def test_in_poll(server, client, wait_for):
@@ -130,9 +132,11 @@ def test_a_client_that_is_kicked_comes_back_as_another(server, client, wait_for)
     client.connect_in_thread(server.port)
     wait_for(lambda: server.connections)
     [(address, connection)] = server.connections.items()
+    heard = []
+    client.on_disconnect(heard.append)
     server.kick(address, "cheated")
+    wait_for(lambda: heard == ["cheated"])
     wait_for(lambda: reasons == ["cheated"] and address not in server.connections)
-    wait_for(lambda: server.stats()["server"]["banned"])
     wait_for(lambda: server.connections, timeout=GENEROUS)
     [(again, other)] = server.connections.items()
     assert again != address
@@ -148,8 +152,11 @@ def test_a_banned_host_stays_out_over_all_runs_until_it_is_unbanned(server, clie
     port = server.port
     client.connect_in_thread(port)
     wait_for(lambda: server.connections)
+    heard = []
+    client.on_disconnect(heard.append)
     server.ban("127.0.0.1")
     wait_for(lambda: reasons == ["banned"] and not server.connections)
+    wait_for(lambda: heard == ["banned"])
     server.shutdown()
     server.run_in_thread(port)
     wait_for(lambda: server.stats()["server"]["banned"] > 2)
@@ -225,3 +232,51 @@ def test_gauges_say_what_waits_and_how_large_it_is(client, wait_for):
         assert client.stats()["socket"]["datagrams_received"] > 0
     finally:
         backend.shutdown()
+
+
+def test_a_client_is_told_that_there_is_no_room(client, wait_for):
+    server = pygase.Server(pygase.GameStateStore(pygase.GameState(level=1)), max_connections=1)
+    server.run_in_thread()
+    first, heard = pygase.Client(), []
+    first.start(server.port)
+    try:
+        wait_for(lambda: server.connections)
+        client.on_disconnect(heard.append)
+        client.connect_in_thread(server.port)
+        wait_for(lambda: heard == ["server full"])
+        assert len(server.connections) == 1
+        server.kick(next(iter(server.connections)))
+        wait_for(lambda: client.stats()["state"]["values"], timeout=GENEROUS)
+    finally:
+        first.disconnect()
+        server.shutdown()
+
+
+def test_a_reason_that_is_too_long_is_told_in_part(server, client, wait_for):
+    heard = []
+    client.on_disconnect(heard.append)
+    server.run_in_thread()
+    client.connect_in_thread(server.port)
+    wait_for(lambda: server.connections)
+    server.kick(next(iter(server.connections)), "because " * 1000)
+    wait_for(lambda: heard)
+    assert heard[0] == ("because " * 100)[:255]
+
+
+def test_a_client_that_is_silent_for_a_while_is_the_same_player(server, wait_for):
+    """Within `idle_removal` it is the same `ServerConnection`, after that another one."""
+    told = []
+    server.on_connect(lambda connection: told.append(connection))
+    server.on_disconnect(lambda connection, reason: told.append(reason))
+    server.run_in_thread()
+    with RawClient(server.port) as raw:
+        raw.join()
+        wait_for(lambda: told[1:] == ["timeout"])
+        [(address, connection)] = server.connections.items()
+        raw.talk(lambda: len(told) == 3)
+        assert told == [connection, "timeout", connection]
+        assert server.connections == {address: connection}
+        wait_for(lambda: not server.connections)
+        assert told[3:] == ["timeout"]
+        raw.talk(lambda: len(told) == 5)
+        assert told[4] is not connection

@@ -76,7 +76,7 @@ impl Ledger {
             ConnectionEvent::Event(bytes) => other.came(bytes),
             ConnectionEvent::Acknowledged(id) => self.told[*id as usize] += 1,
             ConnectionEvent::TimedOut(id) => self.told[*id as usize] += 16,
-            ConnectionEvent::Status(_) | ConnectionEvent::Quality(_) => {}
+            ConnectionEvent::Status(_) | ConnectionEvent::Quality(_) | ConnectionEvent::Farewell(_) => {}
         }
     }
 }

@@ -201,7 +201,7 @@ pub(super) fn session(bytes: &[u8]) {
     // What waits for others in order does not wait for ever.
     world.now += Duration::from_secs(1);
     turn(&mut world, &mut clients);
-    world.server.close();
+    world.server.close(world.now);
     for client in &mut clients {
         client.connection.disconnect(world.now, false);
     }

@@ -70,7 +70,7 @@ impl Events {
             ConnectionEvent::Event(bytes) => other.came(now, &bytes),
             ConnectionEvent::Acknowledged(number) => self.told(number, true),
             ConnectionEvent::TimedOut(number) => self.told(number, false),
-            ConnectionEvent::Status(_) | ConnectionEvent::Quality(_) => {}
+            ConnectionEvent::Status(_) | ConnectionEvent::Quality(_) | ConnectionEvent::Farewell(_) => {}
         }
     }
 }

@@ -205,7 +205,7 @@ fn whoever_ends_the_connection_every_sender_is_told() {
         let now = talk.world.now;
         match end {
             0 => talk.world.only_client().disconnect(now, false),
-            1 => talk.world.server.close(),
+            1 => talk.world.server.close(now),
             _ => talk.world.only_client().disconnect(now, true),
         }
         talk.run(MS * 10);
@@ -282,7 +282,7 @@ proptest! {
         talk.run(MS * 90_000);
         let now = talk.world.now;
         talk.world.only_client().disconnect(now, false);
-        talk.world.server.close();
+        talk.world.server.close(now);
         talk.run(MS * 10);
         talk.up.check(false);
         talk.down.check(false);

@@ -270,7 +270,7 @@ fn who_guessed_the_proof_is_sent_little_more() {
         assert!(peer.lock().connection().stats.acknowledged > 5);
         let stats = peer.lock().connection().stats;
         assert!(stats.bytes_sent as usize > bytes_out + 10_000, "and what waited follows");
-        server.close();
+        server.close(begin + MS * 10_000);
         server = endpoint(&store);
         server.remember(peer);
     }

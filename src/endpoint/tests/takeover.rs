@@ -410,7 +410,7 @@ fn a_server_that_runs_again_handles_no_event_twice() {
     // It arrives, and its acknowledgement does not.
     world.cut = (false, true);
     world.run(MS * 200);
-    world.server.close();
+    world.server.close(world.now);
     world.server = ServerEndpoint::new(ServerConfig::default(), Arc::clone(&world.store), [8; 16]);
     world.server.remember(Arc::clone(&peer));
     world.cut = (false, false);

@@ -49,7 +49,7 @@ impl Endpoint for Echo {
         self.notices.pop_front()
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, _now: Duration) {
         self.notices.push_back(Notice::Failed("closed".into()));
     }
 }
