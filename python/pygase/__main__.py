@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pygase import _load
-from pygase.tools import _cli, doctor, new, record, replay, simulate
+from pygase.tools import _cli, doctor, find, new, record, replay, simulate
 
 __all__ = ["main"]
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for tool in (new, doctor, simulate, record, replay, _load):
+    for tool in (new, doctor, find, simulate, record, replay, _load):
         tool.add_command(commands)
     options = parser.parse_args(arguments)
     try:

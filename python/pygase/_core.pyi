@@ -26,10 +26,12 @@ __all__ = [
     "NOTICE_TIMEOUT",
     "NOTICE_UNANSWERED",
     "NOTICE_UNREADABLE",
+    "Announcer",
     "ClientConnection",
     "ClientPackage",
     "Connection",
     "EncodedEvent",
+    "Finder",
     "Header",
     "Inbox",
     "Load",
@@ -282,6 +284,18 @@ class Load:
     def over(self) -> bool: ...
     def stop(self) -> None: ...
     def report(self) -> dict[str, Any]: ...
+
+@final
+class Announcer:
+    def __new__(cls, name: str, host: str, port: int) -> Announcer: ...
+    def stop(self) -> None: ...
+    def stats(self) -> dict[str, Any]: ...
+
+@final
+class Finder:
+    def __new__(cls, only: str | None = None) -> Finder: ...
+    def ask(self) -> None: ...
+    def next(self, seconds: float) -> tuple[str, str, int, int] | None: ...
 
 @final
 class Recorder:

@@ -341,13 +341,16 @@ class ServerSession(Pump):
         logger.info("Trying to run server on %s ...", (hostname, port))
         resume = [known for known in server.connections.values() if isinstance(known, _core.ServerConnection)]
         options = dict(options or {})
-        record = options.pop("record", None)
+        record, announce = options.pop("record", None), options.pop("announce", None)
         options.pop("max_loop_events", None)  # the business of the game loop
         self.max_calls = options.get("max_waiting_events", self.max_calls)
         self._udp = _core.UdpServer(hostname, port, self._watch.mirror, self.inbox, resume, options)
         self._recorder: _core.Recorder | None = None
+        self._announcer: _core.Announcer | None = None
         if record is not None:
             self._record(record)
+        if announce is not None:
+            self._announce(announce)
         bans: Bans = getattr(server, "_bans", Bans())
         for host, banned_port in tuple(bans):
             self._udp.ban(host, banned_port, None, Reason.BANNED)
@@ -368,6 +371,13 @@ class ServerSession(Pump):
         except BaseException:
             self._udp.stop()
             raise
+
+    def _announce(self, name: str) -> None:
+        try:
+            self._announcer = _core.Announcer(name, *self._udp.local_address)
+        except OSError as error:
+            # Whoever knows the address can play all the same.
+            logger.warning("The server cannot be found in the local network: %s", error)
 
     async def run(self) -> None:
         """Serve until the server is shut down."""
@@ -456,6 +466,8 @@ class ServerSession(Pump):
                     recorder = self._recorder.stats()
                     del recorder["failure"]  # which is in the log
                     self._last_stats.update(recorder)
+                if self._announcer is not None:
+                    self._last_stats.update(self._announcer.stats())
         return dict(self._last_stats)
 
     def state_stats(self) -> dict[str, Any]:
@@ -483,6 +495,8 @@ class ServerSession(Pump):
             logger.info("Shutting down server on %s.", self._address)
             self.stats()
         self._udp.stop()
+        if self._announcer is not None:
+            self._announcer.stop()
         if self._recorder is not None:
             self._recorder.stop()
         self._server._hostname = self._server._port = None

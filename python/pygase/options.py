@@ -33,6 +33,9 @@ else:
 
 __all__ = ["ClientOptions", "ClientSettings", "ServerOptions", "ServerSettings", "Unpack"]
 
+#: Bytes of the name of a server in the local network.
+_LONGEST_NAME = 64
+
 OptionsT = TypeVar("OptionsT", bound="ConnectionOptions")
 
 
@@ -199,6 +202,8 @@ class ServerOptions(ConnectionOptions):
             number is a TCP port of this machine to serve them on as well, at `/metrics` for Prometheus.
         record: A file to record all packages and states to, for `pygase replay`; it must not exist when the
             server starts to run. None records nothing.
+        announce: The name under which `pygase find` finds the server in the local networks it listens in, at
+            most 64 bytes. None answers nobody.
 
     Raises:
         TypeError: There is no such option, or the value has the wrong type.
@@ -223,6 +228,7 @@ class ServerOptions(ConnectionOptions):
     host_shutdown: bool = True
     monitor: bool | int = _port()
     record: str | os.PathLike[str] | None = None
+    announce: str | None = None
 
 
 class ConnectionSettings(TypedDict, total=False):
@@ -265,6 +271,7 @@ class ServerSettings(ConnectionSettings, total=False):
     host_shutdown: bool
     monitor: bool | int
     record: str | os.PathLike[str] | None
+    announce: str | None
 
 
 def make_options(
@@ -311,6 +318,13 @@ def _check(owner: str, option: Field[Any], value: Any) -> None:
             raise TypeError(f"option {option.name} of {owner} must be True or False, not {value!r}")
         return
     if option.default is None and value is None:
+        return
+    if option.name == "announce":
+        if not isinstance(value, str):
+            raise TypeError(f"option announce of {owner} must be a name, not {value!r}")
+        if not 1 <= len(value.encode()) <= _LONGEST_NAME or not value.isprintable():
+            limit = f"1 to {_LONGEST_NAME} bytes of printable text"
+            raise ValueError(f"option announce of {owner} must have {limit}, not {value!r}")
         return
     if option.name == "record":
         if not isinstance(value, (str, os.PathLike)):

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What may still be taken: it fills up in a second.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     left: f64,
     at: Duration,
 }
@@ -19,7 +19,7 @@ impl Default for Bucket {
 impl Bucket {
     /// Takes `amount` out of what comes in at `rate` a second, if it is there. An amount that could never be there
     /// takes all.
-    pub(super) fn take(&mut self, now: Duration, amount: u32, rate: u32) -> bool {
+    pub(crate) fn take(&mut self, now: Duration, amount: u32, rate: u32) -> bool {
         let passed = now.saturating_sub(self.at).as_secs_f64();
         let rate = f64::from(rate);
         self.left = (self.left + passed * rate).min(rate);

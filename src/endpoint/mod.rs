@@ -18,6 +18,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bucket::Bucket;
 pub use client::{ClientAction, ClientConnection};
 pub use config::ServerConfig;
 pub use counters::{Counters, Gauges};

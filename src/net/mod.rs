@@ -7,6 +7,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`addresses`] | the addresses of this machine |
+//! | [`announce`] | servers that are found in the local network |
 //! | [`client`] | the one background thread of all clients, a task for each |
 //! | [`clock`] | the time |
 //! | `driver` | what the loops of servers and clients share |
@@ -24,6 +25,7 @@
 //! | `worker` | a thread that is told to stop and says how far it is |
 
 pub mod addresses;
+pub mod announce;
 pub mod client;
 pub mod clock;
 mod driver;
@@ -43,6 +45,7 @@ pub mod udp;
 mod worker;
 
 pub use addresses::local_addresses;
+pub use announce::{Announcer, Finder, Found};
 pub use client::UdpClient;
 pub use error::NetError;
 pub use inbox::{ClientNotice, Inbox, Notice};

@@ -3,6 +3,7 @@
 //! Classes over the layers below, Python objects from and to msgpack, errors from and to exceptions. What
 //! is wire, state or protocol is not decided here.
 
+mod announce;
 mod client;
 pub(crate) mod codec;
 mod connection;
@@ -30,6 +31,8 @@ mod core_module {
     #[allow(non_upper_case_globals, reason = "its name in Python")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
+    #[pymodule_export]
+    use super::announce::{PyAnnouncer, PyFinder};
     #[pymodule_export]
     use super::client::{PyTickTimer, PyUdpClient};
     #[pymodule_export]

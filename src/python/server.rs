@@ -136,7 +136,7 @@ impl PyUdpServer {
     }
 }
 
-fn ip(host: &str) -> PyResult<IpAddr> {
+pub(super) fn ip(host: &str) -> PyResult<IpAddr> {
     host.parse().map_err(|_| PyValueError::new_err(format!("host must be an IP address, not {host:?}")))
 }
 
