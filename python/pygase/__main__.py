@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 
 from pygase import _load
-from pygase.tools import _cli, doctor, find, new, record, replay, simulate
+from pygase.tools import _cli, doctor, find, monitor, new, record, replay, simulate
 
 __all__ = ["main"]
 
 EXAMPLES = """\
 examples:
   pygase new space_race
+  pygase monitor localhost:8080
   pygase simulate localhost:9000 localhost:8080 --preset wifi-cafe
   pygase record localhost:8080 game.pgr
   pygase load localhost:8080 --clients 500
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for tool in (new, doctor, find, simulate, record, replay, _load):
+    for tool in (new, doctor, monitor, find, simulate, record, replay, _load):
         tool.add_command(commands)
     options = parser.parse_args(arguments)
     try:

@@ -8,7 +8,7 @@ import re
 import sys
 from typing import NoReturn
 
-__all__ = ["Parser", "address", "complain", "port", "positive", "progress"]
+__all__ = ["Parser", "address", "complain", "count", "port", "positive", "progress"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,6 +70,20 @@ def positive(text: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
+
+
+def count(text: str) -> int:
+    """Return a whole number that is more than 0 and less than a billion.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    if not text.isdecimal() or not 0 < int(text) < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
 
 
 def complain(tool: str, problem: object) -> None:
