@@ -59,6 +59,11 @@ screenshots: .venv/.dev-tools core-fast ## the pictures in docs/images, from the
 	@$(BIN)/python -m pip install --quiet $(patsubst %,-r %,$(wildcard examples/*/requirements.txt))
 	@$(BIN)/python scripts/screenshots.py
 
+.PHONY: wheels
+wheels: .venv/.dev-tools .venv-original/.installed ## wheels for all CPythons of this machine, and the sdist: built, checked, tested
+	$(BIN)/python -m pip install --quiet -r requirements-wheels.txt
+	$(BIN)/python scripts/wheels.py
+
 .PHONY: workflows
 workflows: | $(BIN)/python ## the GitHub workflows against their schema and the auditor zizmor (they cannot run here)
 	$(BIN)/python -m pip install --quiet -r requirements-workflows.txt

@@ -54,8 +54,8 @@ def find(version: str) -> Path | None:
     return None
 
 
-def prepare(interpreter: Path, folder: Path) -> Path:
-    """Make the environment for an interpreter, unless it is there, and install the wheel into it."""
+def environment(interpreter: Path, folder: Path) -> Path:
+    """Make an environment with what the tests need, unless it is there; return its interpreter."""
     python = folder / "bin" / "python"
     stamp = folder / "installed.txt"
     wanted = f"{interpreter}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
@@ -64,29 +64,40 @@ def prepare(interpreter: Path, folder: Path) -> Path:
         run([interpreter, "-m", "venv", folder])
         run([python, "-m", "pip", "install", "--quiet", "-r", REQUIREMENTS])
         stamp.write_text(wanted, encoding="utf-8")
-    wheels = folder / "wheel"
-    shutil.rmtree(wheels, ignore_errors=True)
-    # One target folder for all: most of what is built does not know about Python.
-    environment = {**os.environ, "PYO3_PYTHON": str(python), "CARGO_TARGET_DIR": str(CACHE / "target")}
-    build = [MATURIN, "build", "--quiet", "--locked", "--profile", "dev", "--interpreter", python]
-    run([*build, "--out", wheels], environment)
-    (wheel,) = wheels.glob("*.whl")
-    run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheel])
     return python
 
 
-def run(command: list[object], environment: dict[str, str] | None = None) -> None:
-    subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=True)
+def install(python: Path, wheel: Path) -> None:
+    """Put a wheel into an environment, instead of the one that may be there."""
+    run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheel])
 
 
-def test(python: Path, arguments: list[str]) -> list[str]:
-    """Run the tests; return the last line of each run that failed."""
+def prepare(interpreter: Path, folder: Path) -> Path:
+    """Make the environment for an interpreter, and install a wheel with debug assertions into it."""
+    python = environment(interpreter, folder)
+    wheels = folder / "wheel"
+    shutil.rmtree(wheels, ignore_errors=True)
+    # One target folder for all: most of what is built does not know about Python.
+    variables = {**os.environ, "PYO3_PYTHON": str(python), "CARGO_TARGET_DIR": str(CACHE / "target")}
+    build = [MATURIN, "build", "--quiet", "--locked", "--profile", "dev", "--interpreter", python]
+    run([*build, "--out", wheels], variables)
+    (wheel,) = wheels.glob("*.whl")
+    install(python, wheel)
+    return python
+
+
+def run(command: list[object], variables: dict[str, str] | None = None) -> None:
+    subprocess.run([str(part) for part in command], cwd=ROOT, env=variables, check=True)
+
+
+def test(python: Path, arguments: list[str], folders: tuple[str, ...] = TESTS) -> list[str]:
+    """Run the tests; return the folders in which one failed."""
     failed = []
-    environment = {**os.environ, "VIRTUAL_ENV": str(python.parent.parent)}
-    environment.pop("PYTHONPATH", None)
-    for tests in TESTS:
+    variables = {**os.environ, "VIRTUAL_ENV": str(python.parent.parent)}
+    variables.pop("PYTHONPATH", None)
+    for tests in folders:
         command = [python, "-m", "pytest", "-p", "no:cacheprovider", tests, "-m", "not long", *arguments]
-        if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+        if subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode:
             failed.append(tests)
     return failed
 
