@@ -81,7 +81,7 @@ mutants: environments ## break the code in known ways (tests/mutants) and see th
 	$(BIN)/python scripts/mutants.py
 
 .PHONY: attacks
-attacks: environments core-test ## what kills the released PyGaSe, tried on it and on this, in one table
+attacks: environments core-fast ## what kills the released PyGaSe, tried on it and on this, in one table
 	$(BIN)/python scripts/attacks.py
 
 .PHONY: grid
