@@ -33,8 +33,12 @@ const STRAGGLERS: i32 = 1000;
 const EMPTY_UPDATE: usize = 17;
 /// Time between packages to a server that was lost.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a client that was sent away stays away: after a shutdown the server may be back soon.
-const REST: (&str, Duration, Duration) = ("shutdown", Duration::from_secs(1), Duration::from_secs(5));
+/// Why a server that may be back soon sends its clients away, and how many probes from one port they send then, every
+/// [`SLOW_INTERVAL`].
+const SHUT_DOWN: &str = "shutdown";
+const PROBES_AFTER_SHUTDOWN: u32 = 25;
+/// How long a client that was sent away for another reason stays away.
+const REST: Duration = Duration::from_secs(5);
 /// Probes from one port. A lower sequence number from the same port would kill an original server.
 const PROBES_PER_PORT: u32 = 3;
 /// How long a request for shutdown waits until the server is known to be there.
@@ -66,7 +70,7 @@ struct Greeting {
 enum Phase {
     Idle,
     Running,
-    /// The server has ended the session: nothing is taken from it until there is another one, from a new port.
+    /// The server has ended the session: what it sent before that comes too late.
     SentAway,
     /// Waits until the server is known to be there, then asks it to stop.
     ShuttingDown {
@@ -237,10 +241,6 @@ impl ClientConnection {
         if matches!(self.phase, Phase::Idle | Phase::Closed) {
             return;
         }
-        if self.phase == Phase::SentAway {
-            self.connection.stats.late += 1;
-            return;
-        }
         let config = self.connection.config;
         let stats = &mut self.connection.stats;
         stats.bytes_received += datagram.len() as u64;
@@ -260,6 +260,10 @@ impl ClientConnection {
             }
             // The server still speaks to whoever had this port before. Answering it sets that right.
             package.header = Header { sequence: package.header.sequence, ..Header::default() };
+        }
+        if self.is_over_for(package.header.sequence) {
+            self.connection.stats.late += 1;
+            return;
         }
         let may_say_hello = first || self.server_is_ours || self.server_was_ours;
         let says_hello = package.header.ack_bitfield == HELLO && may_say_hello;
@@ -391,11 +395,7 @@ impl ClientConnection {
                 }
                 true
             }
-            Phase::SentAway => {
-                self.phase = Phase::Running;
-                self.write_package(now, out)
-            }
-            Phase::Running | Phase::ShuttingDown { .. } => self.write_package(now, out),
+            Phase::Running | Phase::SentAway | Phase::ShuttingDown { .. } => self.write_package(now, out),
         }
     }
 
@@ -417,7 +417,12 @@ impl ClientConnection {
     fn write_package(&mut self, now: Duration, out: &mut Vec<u8>) -> bool {
         let interval = match self.connection.status() {
             Status::Disconnected => {
-                if self.probes >= PROBES_PER_PORT {
+                let (interval, most) = match self.phase {
+                    Phase::SentAway => (SLOW_INTERVAL, PROBES_AFTER_SHUTDOWN),
+                    _ => (PROBE_INTERVAL, PROBES_PER_PORT),
+                };
+                if self.probes >= most {
+                    self.phase = Phase::Running;
                     self.actions.push_back(ClientAction::FreshPort);
                     self.connection.restart(now);
                     self.last_header = Header::default();
@@ -431,7 +436,7 @@ impl ClientConnection {
                     return false;
                 }
                 self.probes += 1;
-                PROBE_INTERVAL
+                interval
             }
             Status::Connecting if now.saturating_sub(self.trying_since) > EAGER => SLOW_INTERVAL,
             Status::Connecting | Status::Connected => self.connection.interval(now),
@@ -503,19 +508,29 @@ impl ClientConnection {
         self.connection.number_events(false);
     }
 
-    /// Takes note that the server has ended the session, and tries it again from another port after a while.
+    /// Whether a package is of a session that the server has ended; another one begins with the first that is not.
+    fn is_over_for(&mut self, sequence: Sqn) -> bool {
+        let was_sent_away = self.phase == Phase::SentAway;
+        let is_newer = sequence.newer_than(self.connection.received.newest);
+        if was_sent_away && is_newer {
+            self.phase = Phase::Running;
+        }
+        was_sent_away && !is_newer
+    }
+
+    /// Takes note that the server has ended the session, and tries it again after a while.
     fn leave(&mut self, now: Duration, reason: &str) {
         if self.phase != Phase::Running {
             self.close(); // it was about to end anyway
             return;
         }
-        let (shutdown, soon, later) = REST;
         self.phase = Phase::SentAway;
         self.connection.set_status(Status::Disconnected);
         self.connection.abandon_unretried();
         self.trying_since = now;
-        self.probes = PROBES_PER_PORT;
-        self.next_send = now + if reason == shutdown { soon } else { later };
+        // Nobody who was kicked gets an answer at the old port.
+        (self.probes, self.next_send) =
+            if reason == SHUT_DOWN { (0, now + SLOW_INTERVAL) } else { (PROBES_AFTER_SHUTDOWN, now + REST) };
     }
 
     fn resync(&mut self) {

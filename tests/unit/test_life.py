@@ -68,9 +68,11 @@ def test_shutdown_is_a_reason_and_the_client_says_that_it_lost_its_server(server
     wait_for(lambda: reasons == ["shutdown"])
     wait_for(lambda: heard == ["there", "shutdown"])
     assert "says: shutdown" in caplog.text
+    known = dict(server.connections)
     assert "Lost the server" in caplog.text
     server.run_in_thread(port)
     wait_for(lambda: heard == ["there", "shutdown", "there"], timeout=GENEROUS)
+    assert server.connections == known, "who comes back soon is the same"
 
 
 def test_in_poll(server, client, wait_for):
