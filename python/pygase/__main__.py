@@ -6,8 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pygase import _load
-from pygase.tools import _cli, doctor, find, monitor, new, record, replay, simulate
+from pygase.tools import _cli, doctor, find, load, monitor, new, record, replay, simulate
 
 __all__ = ["main"]
 
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for tool in (new, doctor, monitor, find, simulate, record, replay, _load):
+    for tool in (new, doctor, monitor, find, simulate, record, replay, load):
         tool.add_command(commands)
     options = parser.parse_args(arguments)
     try:

@@ -33,7 +33,7 @@ def loaded_by(code: str) -> set[str]:
 
 def test_nothing_heavy_and_no_tool():
     modules = loaded_by("import pygase")
-    tools = ("pygase.tools", "pygase._load", "pygase.__main__", "pygase.aio")
+    tools = ("pygase.tools", "pygase.__main__", "pygase.aio")
     assert not {name for name in modules if name.startswith(tools)}
     assert not HEAVY & modules
 

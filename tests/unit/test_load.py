@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
+import signal
 import subprocess
 import sys
 
@@ -10,6 +13,7 @@ import pytest
 
 import pygase
 from pygase.__main__ import main
+from pygase.tools import load as tool
 
 
 @pytest.fixture
@@ -106,3 +110,70 @@ def test_makes_room_for_its_sockets(server):
     assert refused.returncode == 2
     assert "150 clients need 214 open files, and at most 128 are allowed" in refused.stderr
     assert "run at most 64 clients" in refused.stderr
+
+
+def test_the_report_is_one_file_that_loads_nothing(server, tmp_path, capsys):
+    file = tmp_path / "load.html"
+    command = ["load", f"localhost:{server.port}", "--clients", "3", "--seconds", "1", "--report", str(file)]
+    assert main(command) in (0, 3)
+    page = file.read_text()
+    assert page.count("<svg") == 2
+    assert not re.search(r"https?:|src=|href=|@import|url\(", page)
+    assert "3 answered" in page
+    points = re.findall(r'points="([^"]*)"', page)
+    assert len(points) == 4 and all(points)
+    capsys.readouterr()
+    assert main(command) == 2
+    assert f"{file} exists: another name, or --force to overwrite it" in capsys.readouterr().err
+    assert main([*command, "--force"]) in (0, 3)
+
+
+@pytest.fixture
+def search(monkeypatch, capsys):
+    """A search among servers that hold so many; what it says, and what it tried."""
+    monkeypatch.setattr(tool, "SETTLE", 0.0)
+
+    def find(holds, interrupted_from=10**9):
+        tried = []
+
+        def measure(clients):
+            tried.append(clients)
+            known = {"answered": 1, "own_bottleneck": False, "interrupted": clients >= interrupted_from}
+            return {**known, "holds": clients <= holds}
+
+        return tool._search(measure, argparse.Namespace(clients=10, most=1000)), tried
+
+    return find
+
+
+def test_a_search_doubles_and_bisects(search):
+    found, tried = search(130)
+    low = int(re.search(r"\d+", found)[0])
+    assert 124 <= low <= 130
+    assert low in tried
+    assert len(tried) == len(set(tried)) <= 12
+
+
+def test_a_search_has_ends(search):
+    assert search(0)[0] == "your game holds 0 players"
+    assert search(10_000)[0] == "your game holds 640 players, and more were not tried (--most 1000)"
+    assert search(10_000, interrupted_from=20)[0] == "your game holds 10 players, as far as was tried"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_a_search_and_an_end_by_ctrl_c_in_a_terminal(server, tmp_path):
+    from support.terminal import Terminal
+
+    file = tmp_path / "load.html"
+    command = [sys.executable, "-m", "pygase", "load", f"localhost:{server.port}", "--clients", "2"]
+    options = ["--most", "3", "--seconds", "0.5", "--search", "--report", str(file)]
+    with Terminal([*command, *options]) as shown:
+        shown.until("2 clients: ", 30)
+        shown.until("your game holds", 60)
+        assert shown.wait(30) in (0, 3)
+    assert "your game holds" in file.read_text()
+    with Terminal([*command, "--seconds", "60"]) as shown:
+        shown.until("measuring 1/60 s: 2 clients")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.wait() in (0, 3)
+    assert "clients      2: 2 answered" in shown.shown

@@ -1,15 +1,19 @@
-"""`python -m pygase load`: many clients at once, to see what a server holds."""
+"""`pygase load`: many clients at once, to see what a server holds."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pygase import _core
 from pygase.event import Event
+from pygase.tools import _cli
+from pygase.tools._report import Samples, page
 
 __all__ = ["add_command"]
 
@@ -22,6 +26,8 @@ LATE_SHARE = 0.01
 #: Share of a processor from which the generator counts as the bottleneck.
 BUSY_SHARE = 0.9
 
+#: Seconds between two loads of a search, for the server to notice that the clients are gone.
+SETTLE = 6.0
 #: Open files of the process besides a socket for each client.
 SPARE_FILES = 64
 
@@ -32,8 +38,12 @@ Connect many clients to a server and measure what they are served. The clients s
 
 EXAMPLES = """\
 examples:
-  python -m pygase load localhost:8080 --clients 500
-  python -m pygase load localhost:8080 --clients 2000 --seconds 20 --event MOVE 1 2 --event-rate 2
+  pygase load localhost:8080 --clients 500
+  pygase load localhost:8080 --clients 2000 --seconds 20 --event MOVE 1 2 --event-rate 2
+  pygase load localhost:8080 --search --clients 50 --seconds 5 --report load.html
+
+Exit status: 0 if the server holds them (or some of them, with --search), 3 if not,
+1 if nothing answers, 2 for wrong arguments or what could not be started.
 """
 
 
@@ -50,11 +60,11 @@ def add_command(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("server", type=_address, metavar="HOST:PORT", help="where the server listens")
-    parser.add_argument("--clients", type=_positive(int), default=100, help="how many clients (100)")
-    parser.add_argument("--seconds", type=_positive(float), default=10.0, help="how long to measure (10)")
+    parser.add_argument("server", type=_cli.address, metavar="HOST:PORT", help="where the server listens")
+    parser.add_argument("--clients", type=_cli.count, default=100, help="how many clients (100)")
+    parser.add_argument("--seconds", type=_cli.positive, default=10.0, help="how long to measure (10)")
     parser.add_argument(
-        "--ramp", type=_positive(float), default=1000.0, help="clients that start per second (1000)"
+        "--ramp", type=_cli.positive, default=1000.0, help="clients that start per second (1000)"
     )
     parser.add_argument(
         "--event",
@@ -63,8 +73,14 @@ def add_command(commands: Any) -> None:
         help="an event that each client sends, and its arguments (JSON, or else text)",
     )
     parser.add_argument(
-        "--event-rate", type=_positive(float), default=1.0, help="events per client and second (1)"
+        "--event-rate", type=_cli.positive, default=1.0, help="events per client and second (1)"
     )
+    parser.add_argument(
+        "--search", action="store_true", help="find how many players the game holds: double, then bisect"
+    )
+    parser.add_argument("--most", type=_cli.count, default=10_000, help="with --search: try no more (10000)")
+    parser.add_argument("--report", metavar="FILE.html", help="write the result with plots, in one file")
+    parser.add_argument("--force", action="store_true", help="overwrite the report if it exists")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and no progress")
     parser.add_argument(
         "--i-own-this-server", action="store_true", help="allow addresses outside of private networks"
@@ -73,49 +89,100 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.report and os.path.exists(options.report) and not options.force:
+        _cli.complain("load", f"{options.report} exists: another name, or --force to overwrite it")
+        return 2
+    rounds: list[dict[str, Any]] = []
+    samples = Samples()
+
+    def measure(clients: int) -> dict[str, Any]:
+        nonlocal samples
+        samples = Samples()
+        rounds.append(_measure(options, clients, samples))
+        return rounds[-1]
+
+    try:
+        verdict = _search(measure, options) if options.search else None
+        result = rounds[-1] if options.search else measure(options.clients)
+    except (OSError, ValueError) as error:
+        _cli.complain("load", error)
+        return 2
+    text = verdict or _text(result)
+    print(
+        json.dumps({"rounds": rounds, "verdict": verdict} if options.search else result, indent=2)
+        if options.json
+        else text
+    )
+    if options.report:
+        host, port = options.server
+        try:
+            with open(options.report, "w", encoding="utf-8") as file:
+                file.write(
+                    page(f"load on {host}:{port}", f"{_text(result)}\n{verdict or ''}", samples, rounds)
+                )
+        except OSError as error:
+            _cli.complain("load", f"cannot write {options.report}: {error.strerror}")
+            return 2
+    if not rounds[0]["answered"]:
+        _cli.complain("load", "nothing answers at {}:{}".format(*options.server))
+        return 1
+    return 0 if any(result["holds"] for result in rounds) else 3
+
+
+def _search(measure: Callable[[int], dict[str, Any]], options: argparse.Namespace) -> str:
+    """Double the clients until the server does not hold them, then bisect; return the verdict."""
+    held, failed, clients, limited = 0, 0, options.clients, False
+    while not failed or failed - held > max(1, held // 20):
+        result = measure(clients)
+        if result["interrupted"] or not result["answered"]:
+            break
+        limited = not result["holds"] and result["own_bottleneck"]
+        if result["holds"]:
+            held = clients
+        else:
+            failed = clients
+        print(f"{clients} clients: {'held' if result['holds'] else 'not held'}", file=sys.stderr, flush=True)
+        clients = 2 * held if not failed else (held + failed) // 2
+        if not failed and clients > options.most:
+            return f"your game holds {held} players, and more were not tried (--most {options.most})"
+        if clients == held:
+            break
+        time.sleep(SETTLE)
+    if limited:
+        return f"your game holds at least {held} players: beyond, the load generator itself was at its limit"
+    return f"your game holds {held} players" + ("" if failed else ", as far as was tried")
+
+
+def _measure(options: argparse.Namespace, clients: int, samples: Samples) -> dict[str, Any]:
+    """Load the server with some clients and return what they saw, be it ended by Ctrl-C."""
     host, port = options.server
     event = None
     if options.event:
         event_type, *event_arguments = options.event
         event = Event(event_type, *map(_literal, event_arguments)).to_bytes()
-    complaint = _make_room(options.clients)
+    complaint = _make_room(clients)
     if complaint:
-        print(f"pygase load: {complaint}", file=sys.stderr)
-        return 2
+        raise ValueError(complaint)
     processor, begun = time.process_time(), time.monotonic()
-    try:
-        load = _core.Load(
-            host,
-            port,
-            options.clients,
-            options.seconds,
-            options.ramp,
-            event,
-            options.event_rate if event else 0.0,
-            options.i_own_this_server,
-        )
-    except (OSError, ValueError) as error:
-        print(f"pygase load: {error.args[-1]}", file=sys.stderr)
-        return 2
+    rate = options.event_rate if event else 0.0
+    load = _core.Load(
+        host, port, clients, options.seconds, options.ramp, event, rate, options.i_own_this_server
+    )
+    interrupted = False
     try:
         while not load.over:
             time.sleep(0.25)
+            report = load.report()
+            samples.add(report)
             if not options.json:
-                _progress(load.report(), options)
+                _progress(report, options)
     except KeyboardInterrupt:
+        interrupted = True
         print(file=sys.stderr)
     finally:
         load.stop()
     share = (time.process_time() - processor) / max(time.monotonic() - begun, 1e-9)
-    result = _result(load.report(), options.clients, share)
-    if options.json:
-        print(json.dumps(result, indent=2))
-    else:
-        _print(result)
-    if not result["answered"]:
-        print(f"pygase load: nothing answers at {host}:{port}", file=sys.stderr)
-        return 1
-    return 0 if result["holds"] else 3
+    return {**_result(load.report(), clients, share), "interrupted": interrupted}
 
 
 def _make_room(clients: int) -> str | None:
@@ -139,6 +206,7 @@ def _make_room(clients: int) -> str | None:
 
 def _result(report: dict[str, Any], clients: int, share: float) -> dict[str, Any]:
     """Return what the clients saw, with the verdict."""
+    del report["rtt"]
     seconds = report["measured"] or 1e-9
     rates = sorted(count / seconds for count in report.pop("packages"))
     held = sum(rate >= HELD_RATE for rate in rates) / len(rates) if rates else 0.0
@@ -165,13 +233,12 @@ def _progress(report: dict[str, Any], options: argparse.Namespace) -> None:
     print(f"{line:<78}", end=end, file=sys.stderr, flush=True)
 
 
-def _print(result: dict[str, Any]) -> None:
+def _text(result: dict[str, Any]) -> str:
     seconds = result["measured"] or 1e-9
     rtt = [f"{result[name] * 1e3:.1f}" if result[name] else "-" for name in ("rtt_p50", "rtt_p95", "rtt_p99")]
     held = f"{result['held']:.1%}"
     verdict = "holds" if result["holds"] else "does not hold"
-    print(
-        f"""
+    text = f"""
 clients      {result["clients"]}: {result["answered"]} answered, {result["joined"]} have a state
 packages/s   {result["rate_mean"]:.1f} per client (p1 {result["rate_p1"]:.1f}, least {result["rate_min"]:.1f})
 round trip   {" / ".join(rtt)} ms (p50 / p95 / p99; the answer waits for its turn, 25 ms at most)
@@ -180,29 +247,11 @@ events       {result["events_sent"]} sent, {result["events_received"]} received
 packages     {result["lost"]} lost, {result["duplicate"]} twice or too late, {result["malformed"]} malformed
 generator    {result["own_processor_share"]:.0%} of a processor, {result["own_late_share"]:.1%} sent late
 verdict      {verdict} {result["clients"]}: {held} of clients got at least {HELD_RATE:.0f} packages/s"""
-    )
     if result["own_bottleneck"]:
-        print("             the generator itself was at its limit: the server may hold more than this shows")
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or not 0 < int(port) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as localhost:8080")
-    return host.strip("[]") or "localhost", int(port)
-
-
-def _positive(kind: type) -> Any:
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = 0
-        if not 0 < value < 1e9:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-        return value
-
-    return parse
+        text += (
+            "\n             the generator itself was at its limit: the server may hold more than this shows"
+        )
+    return text
 
 
 def _literal(text: str) -> Any:
