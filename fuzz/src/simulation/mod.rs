@@ -2,6 +2,7 @@
 //!
 //! A run is a function of its seed: what fails can be run again.
 
+pub mod age;
 pub mod grid;
 mod original;
 pub mod soak;

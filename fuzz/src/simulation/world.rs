@@ -102,7 +102,7 @@ pub(super) struct Client {
     /// It was disconnected once.
     pub(super) was_lost: bool,
     /// The newest moment of the game it has seen; it never goes back.
-    seen: u64,
+    pub(super) seen: u64,
 }
 
 impl Client {
