@@ -321,15 +321,16 @@ class Demo:
         """End all children, the bots before the server."""
         if self.view:
             self.view.close()
-        for child in reversed(self.children):
-            with contextlib.suppress(OSError):
-                child.process.stdin.close()
-        for child in reversed(self.children):
-            status, errors = child.end()
-            if status:
-                self.problems.append(f"{child.title} ended with status {status}")
-            if errors:
-                print(f"--- {child.title} wrote:\n{errors}", file=sys.stderr)
+        for group in (self.children[1:], self.children[:1]):  # the server was started first
+            for child in group:
+                with contextlib.suppress(OSError):
+                    child.process.stdin.close()
+            for child in group:
+                status, errors = child.end()
+                if status:
+                    self.problems.append(f"{child.title} ended with status {status}")
+                if errors:
+                    print(f"--- {child.title} wrote:\n{errors}", file=sys.stderr)
 
     def summary(self):
         """Return the lines that stay on the screen."""
