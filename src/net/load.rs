@@ -3,13 +3,15 @@
 //! Each client numbers, acknowledges and reports time orders as an original one does, and sends events at a
 //! chosen rate. It keeps no copy of the state: what is measured is the server.
 
-use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, cmp::Reverse, collections::BinaryHeap, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration,
+};
 
 use tokio::{
     net::UdpSocket,
     runtime::Builder,
-    task::LocalSet,
-    time::{Instant, sleep_until, timeout_at},
+    task::{self, LocalSet},
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -29,6 +31,8 @@ const RTT_STEP: Duration = Duration::from_micros(100);
 const RTT_STEPS: usize = 20_000;
 /// How late a client may be with a package before the generator counts itself as late.
 const LATE: Duration = Duration::from_millis(10);
+/// Packages sent in a row before the clients listen again.
+const SENDS_PER_TURN: usize = 32;
 
 /// What to do to a server.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,11 +174,10 @@ fn run(sockets: Vec<std::net::UdpSocket>, options: &LoadOptions, shared: &Shared
     clients.block_on(&runtime, async {
         let begin = clock::now();
         let ramp = Duration::from_secs_f64(options.clients as f64 / options.ramp.max(1.0));
-        for (index, socket) in sockets.into_iter().enumerate() {
-            let start = begin + ramp.mul_f64(index as f64 / options.clients.max(1) as f64);
-            let client = Client::new(index, Rc::clone(&report), options.event.clone(), start);
-            tokio::task::spawn_local(client.run(socket));
-        }
+        let start_of = |index| begin + ramp.mul_f64(index as f64 / options.clients.max(1) as f64);
+        let starts =
+            sockets.into_iter().enumerate().map(|(index, socket)| (start_of(index), socket)).collect();
+        task::spawn_local(talk(starts, options.event.clone(), Rc::clone(&report)));
         let (from, until) = (begin + ramp, begin + ramp + options.measure);
         while clock::now() < until && !shared.is_stopped() {
             let now = clock::now();
@@ -191,6 +194,58 @@ fn run(sockets: Vec<std::net::UdpSocket>, options: &LoadOptions, shared: &Shared
         report.measured = clock::now().min(until).saturating_sub(from);
         shared.publish(|published| published.clone_from(&report));
     });
+}
+
+/// Starts each client at its time and sends what it has to send, on its grid. One timer for all of them: with one
+/// each, timers would take most of the generator's time.
+async fn talk(
+    starts: Vec<(Duration, std::net::UdpSocket)>,
+    event: Option<(Arc<[u8]>, f64)>,
+    report: Rc<RefCell<LoadReport>>,
+) {
+    let buffer = Rc::new(RefCell::new([0; limits::MAX_DATAGRAM]));
+    let mut due: BinaryHeap<_> =
+        starts.iter().enumerate().map(|(index, (at, _))| Reverse((*at, index))).collect();
+    let mut clients = Vec::with_capacity(starts.len());
+    let mut starts = starts.into_iter();
+    let mut in_a_row = 0;
+    while let Some(&Reverse((at, index))) = due.peek() {
+        if at > clock::now() {
+            sleep_until(moment(at)).await;
+            in_a_row = 0;
+            continue;
+        }
+        due.pop();
+        // They start in order.
+        if index == clients.len()
+            && let Some((at, socket)) = starts.next()
+        {
+            let Ok(socket) = UdpSocket::from_std(socket) else { return };
+            let client = Client::new(index, Rc::clone(&report), event.clone(), at);
+            let client = Rc::new((socket, RefCell::new(client)));
+            task::spawn_local(listen(Rc::clone(&client), Rc::clone(&buffer)));
+            clients.push(client);
+            report.borrow_mut().started += 1;
+        }
+        let Some((socket, client)) = clients.get(index).map(Rc::as_ref) else { return };
+        due.push(Reverse((client.borrow_mut().send(socket), index)));
+        in_a_row += 1;
+        if in_a_row == SENDS_PER_TURN {
+            task::yield_now().await;
+            in_a_row = 0;
+        }
+    }
+}
+
+/// Takes in what comes for a client, as long as the load is on.
+async fn listen(client: Rc<(UdpSocket, RefCell<Client>)>, buffer: Rc<RefCell<[u8; limits::MAX_DATAGRAM]>>) {
+    let (socket, client) = &*client;
+    while socket.readable().await.is_ok() {
+        let buffer = &mut *buffer.borrow_mut();
+        while let Ok(size) = socket.try_recv(buffer) {
+            client.borrow_mut().receive(buffer.get(..size).unwrap_or_default());
+        }
+    }
 }
 
 /// One client: what a player's machine says on the wire.
@@ -227,25 +282,8 @@ impl Client {
         }
     }
 
-    async fn run(mut self, socket: std::net::UdpSocket) {
-        sleep_until(moment(self.next_send)).await;
-        let Ok(socket) = UdpSocket::from_std(socket) else { return };
-        self.report.borrow_mut().started += 1;
-        let mut datagram = [0; limits::MAX_DATAGRAM];
-        loop {
-            let due = moment(self.next_send);
-            if let Ok(received) = timeout_at(due, socket.recv(&mut datagram)).await
-                && let Some(bytes) = received.ok().and_then(|size| datagram.get(..size))
-            {
-                self.receive(bytes);
-            }
-            if clock::now() >= self.next_send {
-                self.send(&socket);
-            }
-        }
-    }
-
-    fn send(&mut self, socket: &UdpSocket) {
+    /// Sends a package; returns when the next one is due.
+    fn send(&mut self, socket: &UdpSocket) -> Duration {
         let now = clock::now();
         let report = &mut *self.report.borrow_mut();
         if report.measuring && now.saturating_sub(self.next_send) > LATE {
@@ -253,13 +291,17 @@ impl Client {
         }
         self.connection.handle_timeout(now);
         if let Some((event, interval)) = &self.event
-            && now >= self.next_event
             && self.answered
         {
-            self.next_event = now.max(self.next_event + *interval);
-            report.events_sent += u64::from(report.measuring);
-            // Events of a chosen size are the caller's to check; one that never fits is not sent.
-            let _ = self.connection.dispatch(Arc::clone(event), None, crate::endpoint::MAX_CLIENT_EVENT);
+            // What has no room in this package, and was not sent while nothing answered, is left out.
+            self.next_event =
+                self.next_event.max(now.saturating_sub(*interval * limits::EVENTS_PER_PACKAGE as u32));
+            while now >= self.next_event {
+                self.next_event += *interval;
+                report.events_sent += u64::from(report.measuring);
+                // Events of a chosen size are the caller's to check; one that never fits is not sent.
+                let _ = self.connection.dispatch(Arc::clone(event), None, crate::endpoint::MAX_CLIENT_EVENT);
+            }
         }
         let mut out = Vec::with_capacity(64);
         let body = Body::Client { time_order: self.time_order };
@@ -277,6 +319,7 @@ impl Client {
         let interval = self.connection.interval(now);
         let next = self.next_send + interval;
         self.next_send = if next > now { next } else { now + interval };
+        self.next_send
     }
 
     fn receive(&mut self, datagram: &[u8]) {
