@@ -11,6 +11,12 @@ macro_rules! counters {
             $($(#[$doc])* pub $field: u64,)*
         }
 
+        impl std::ops::AddAssign for $name {
+            fn add_assign(&mut self, more: Self) {
+                $(self.$field += more.$field;)*
+            }
+        }
+
         impl $name {
             /// Every counter under the name users know it by.
             pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {

@@ -197,6 +197,8 @@ class ServerOptions(ConnectionOptions):
         max_bans: How many hosts may be banned, and how many addresses, those that were kicked included; 1 to
             10000000.
         host_shutdown: Whether the first client may shut the server down.
+        shards: How many threads receive and send, each for a share of the clients; 1 to 64. One holds
+            thousands, and is all there is off Linux and with `conditions`. Handlers run in one thread anyway.
         monitor: Whether `pygase monitor` may read the figures of the server: from a unix socket that is for
             the same user only, on Windows from the TCP port of the same number, for this machine only. A
             number is a TCP port of this machine to serve them on as well, at `/metrics` for Prometheus.
@@ -226,6 +228,7 @@ class ServerOptions(ConnectionOptions):
     max_loop_events: int = _count(16_384, 1, 10_000_000)
     max_bans: int = _count(65_536, 1, 10_000_000)
     host_shutdown: bool = True
+    shards: int = _count(1, 1, 64)
     monitor: bool | int = _port()
     record: str | os.PathLike[str] | None = None
     announce: str | None = None
@@ -269,6 +272,7 @@ class ServerSettings(ConnectionSettings, total=False):
     max_loop_events: int
     max_bans: int
     host_shutdown: bool
+    shards: int
     monitor: bool | int
     record: str | os.PathLike[str] | None
     announce: str | None

@@ -9,6 +9,7 @@ mod admission;
 mod bans;
 mod bucket;
 mod client;
+mod commons;
 mod config;
 mod counters;
 mod peer;
@@ -20,6 +21,7 @@ mod tests;
 
 pub(crate) use bucket::Bucket;
 pub use client::{ClientAction, ClientConnection};
+pub use commons::Commons;
 pub use config::ServerConfig;
 pub use counters::{Counters, Gauges};
 pub use peer::{Peer, ServerConnection};

@@ -64,6 +64,8 @@ pub struct ServerConnection {
     /// `None` while no server drives this connection.
     view: Option<View>,
     driver: Driver,
+    /// How often an endpoint has begun to drive it.
+    stay: u64,
     hello: bool,
     /// By which the client may take the session to another address.
     token: Option<Token>,
@@ -132,6 +134,7 @@ impl ServerConnection {
             connection: Connection::new(config),
             view: None,
             driver: Driver::Server,
+            stay: 0,
             hello: false,
             token: None,
             given_after: None,
@@ -202,6 +205,22 @@ impl ServerConnection {
         self.connection.set_status(Status::Disconnected);
         self.connection.hand_on_held();
         self.connection.abandon_events();
+    }
+
+    /// Whether its session has ended for good.
+    pub(super) fn has_ended(&self) -> bool {
+        self.driver == Driver::Nobody
+    }
+
+    /// By which an endpoint knows whether it still drives this connection.
+    pub(super) fn stay(&self) -> u64 {
+        self.stay
+    }
+
+    /// Makes the caller the one that drives it: its stay.
+    pub(super) fn claim(&mut self) -> u64 {
+        self.stay += 1;
+        self.stay
     }
 
     /// Takes out what is to be remembered of a session with a client of ours that has ended.

@@ -12,12 +12,12 @@ use super::{
     Counters, Gauges, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConfig, ServerConnection,
     admission::{Admission, Proven},
     bucket::Bucket,
+    commons::{Commons, Room},
     peer::{Belongs, Lapsed, write_farewell},
     schedule::Wheel,
-    sources::Sources,
 };
 use crate::{
-    connection::{ReceiveWindow, Status, Token, token_in},
+    connection::{ReceiveWindow, Status, token_in},
     state::Store,
     wire::{Body, Header, Kind, Package, Sqn},
 };
@@ -26,8 +26,6 @@ use crate::{
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How many packages of a large state go out in one interval, evenly, to a client of ours with a good line.
 const BURST: u32 = 4;
-/// Of how many sessions that lapsed it is known which events came.
-const LAPSED: usize = 1024;
 /// What clients of ours are told when the server ends, and when there is no room for them.
 const SHUT_DOWN: &str = "shutdown";
 const FULL: &str = "server full";
@@ -54,6 +52,8 @@ pub enum ServerEvent {
 #[derive(Debug)]
 struct Entry {
     peer: Arc<Peer>,
+    /// The connection is driven here as long as this is its stay.
+    stay: u64,
     /// Where it is sent to.
     address: SocketAddr,
     /// When its turn is. A turn that comes at another time is one that was moved.
@@ -80,15 +80,10 @@ pub struct ServerEndpoint {
     entries: Vec<Option<Entry>>,
     free: Vec<usize>,
     by_address: HashMap<SocketAddr, usize>,
-    /// Of the clients of ours.
-    tokens: HashMap<Token, usize>,
-    sources: Sources,
-    /// Sessions of clients of ours that were forgotten, the latest last.
-    lapsed: VecDeque<Lapsed>,
     bans: Bans,
-    /// Peers of an earlier run, taken up again when their address proves itself again.
-    remembered: HashMap<SocketAddr, Arc<Peer>>,
-    host: Option<u64>,
+    commons: Commons,
+    /// Its number among those that share them.
+    shard: usize,
     wheel: Wheel,
     due: VecDeque<usize>,
     answers: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -101,6 +96,17 @@ pub struct ServerEndpoint {
 impl ServerEndpoint {
     /// A server without clients that shares `store`. `secret` must be unpredictable.
     pub fn new(config: ServerConfig, store: Arc<Mutex<Store>>, secret: [u8; 16]) -> Self {
+        Self::shard(config, store, secret, &Commons::default())
+    }
+
+    /// One of several endpoints of the same server. A client must come to the same one as long as its address is the
+    /// same; one that goes on from another address may come to another.
+    pub fn shard(
+        config: ServerConfig,
+        store: Arc<Mutex<Store>>,
+        secret: [u8; 16],
+        commons: &Commons,
+    ) -> Self {
         Self {
             config,
             store,
@@ -108,12 +114,9 @@ impl ServerEndpoint {
             entries: Vec::new(),
             free: Vec::new(),
             by_address: HashMap::new(),
-            tokens: HashMap::new(),
-            sources: Sources::default(),
-            lapsed: VecDeque::new(),
             bans: Bans::new(config.max_bans),
-            remembered: HashMap::new(),
-            host: None,
+            shard: commons.enlist(),
+            commons: commons.clone(),
             wheel: Wheel::new(),
             due: VecDeque::new(),
             answers: VecDeque::new(),
@@ -127,8 +130,8 @@ impl ServerEndpoint {
     /// Makes `peer`, known from an earlier run, the one that its address is taken up again with.
     pub fn remember(&mut self, peer: Arc<Peer>) {
         peer.forget_announcement();
-        remember_lapsed(&mut self.lapsed, &mut peer.lock());
-        self.remembered.insert(peer.address(), peer);
+        let lapsed = peer.lock().take_lapsed();
+        self.commons.remember(peer, lapsed);
     }
 
     /// Takes in a datagram.
@@ -181,8 +184,10 @@ impl ServerEndpoint {
         let keys: Vec<_> = self.by_address.iter().filter(|(from, _)| self.bans.cover(now, **from)).collect();
         let keys: Vec<_> = keys.into_iter().map(|(_, key)| *key).collect();
         for key in keys {
-            if let Some(peer) = self.entry(Some(key)).map(|entry| Arc::clone(&entry.peer)) {
-                self.say_farewell(now, &peer, reason);
+            if let Some((peer, stay)) =
+                self.entry(Some(key)).map(|entry| (Arc::clone(&entry.peer), entry.stay))
+            {
+                self.say_farewell(now, &peer, stay, reason);
                 self.remove(key, &peer);
             }
         }
@@ -201,8 +206,7 @@ impl ServerEndpoint {
         self.lock_store().tick_idle(now);
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP_INTERVAL;
-            self.sources.sweep(now);
-            self.sweep();
+            self.sweep(now);
         }
     }
 
@@ -239,16 +243,17 @@ impl ServerEndpoint {
     /// told, see [`Self::poll_transmit`].
     pub fn close(&mut self, now: Duration) {
         for entry in std::mem::take(&mut self.entries).into_iter().flatten() {
-            self.say_farewell(now, &entry.peer, SHUT_DOWN);
+            self.say_farewell(now, &entry.peer, entry.stay, SHUT_DOWN);
             let mut connection = entry.peer.lock();
-            connection.end();
-            self.announce(&entry.peer, &connection);
+            if connection.stay() == entry.stay {
+                connection.end();
+                self.announce(&entry.peer, &connection);
+                self.commons.leave(entry.address, connection.token());
+                self.commons.resign(entry.peer.tag);
+            }
         }
         self.by_address.clear();
-        self.tokens.clear();
-        self.sources.clear();
         self.due.clear();
-        self.host = None;
     }
 
     /// What was seen so far.
@@ -286,7 +291,7 @@ impl ServerEndpoint {
 
     fn handle_shutdown(&mut self, now: Duration, known: Option<usize>, datagram: &[u8]) {
         let may = datagram == SHUTDOWN && self.config.host_shutdown;
-        let host = self.entry(known).filter(|entry| may && Some(entry.peer.tag) == self.host);
+        let host = self.entry(known).filter(|entry| may && self.commons.is_host(entry.peer.tag));
         if !host.is_some_and(|entry| entry.peer.lock().ask_shutdown(now)) {
             self.counters.shutdown_refused += 1;
         }
@@ -306,17 +311,19 @@ impl ServerEndpoint {
         }
         let mut lapsed = None;
         if let Some(token) = package.events().find_map(token_in).filter(|_| proven.hello) {
-            if let Some(key) = self.tokens.get(&token).copied() {
-                self.move_session(now, key, from, proven, size, package);
-                return;
+            if let Some(peer) = self.commons.session(token) {
+                match self.move_session(now, &peer, from, proven, size, package) {
+                    None => return,
+                    // Another shard has just forgotten it.
+                    Some(given_back) => proven = given_back,
+                }
             }
-            match self.lapsed.iter().position(|lapsed| lapsed.token == token) {
-                Some(index) => lapsed = self.lapsed.remove(index),
-                None => self.counters.wrong_tokens += 1,
-            }
+            lapsed = self.commons.recall_lapsed(token);
+            self.counters.wrong_tokens += u64::from(lapsed.is_none());
         }
-        let is_full = self.by_address.len() >= self.config.max_connections;
-        if is_full || !self.sources.admit(now, from, &self.config) {
+        let room = self.commons.admit(now, from, &self.config);
+        if room != Room::Yes {
+            let is_full = room == Room::Full;
             let counter =
                 if is_full { &mut self.counters.over_limit } else { &mut self.counters.over_source };
             *counter += 1;
@@ -330,8 +337,8 @@ impl ServerEndpoint {
             return;
         }
         let peer = self
-            .remembered
-            .remove(&from)
+            .commons
+            .recall(from)
             .unwrap_or_else(|| Peer::new(from, ServerConnection::new(self.config.connection, Sqn::ZERO)));
         // A client that shows one keeps it: it may never hear of another before this server is gone, too.
         let token = match lapsed {
@@ -341,25 +348,16 @@ impl ServerEndpoint {
             }
             None => self.admission.draw_token(from),
         };
-        peer.lock().begin(now, proven, token, &self.lock_store());
-        let key = self.free.pop().unwrap_or(self.entries.len());
-        self.tokens.extend(peer.lock().token().map(|token| (token, key)));
-        let entry = Some(Entry {
-            peer: Arc::clone(&peer),
-            address: from,
-            turn: Duration::ZERO,
-            packages: Bucket::default(),
-            event_bytes: Bucket::default(),
-        });
-        match self.entries.get_mut(key) {
-            Some(slot) => *slot = entry,
-            None => self.entries.push(entry),
-        }
-        self.by_address.insert(from, key);
+        let stay = {
+            let mut connection = peer.lock();
+            connection.begin(now, proven, token, &self.lock_store());
+            self.commons.name_session(None, connection.token(), &peer);
+            connection.claim()
+        };
+        let key = self.enter(from, &peer, stay);
         self.counters.proven += 1;
         self.events.push_back(ServerEvent::Connected(Arc::clone(&peer)));
-        if self.host.is_none() {
-            self.host = Some(peer.tag);
+        if self.commons.make_host(peer.tag) {
             self.events.push_back(ServerEvent::Host(Some(Arc::clone(&peer))));
         }
         let mut connection = peer.lock();
@@ -370,39 +368,87 @@ impl ServerEndpoint {
         self.announce(&peer, &connection);
     }
 
-    /// Goes on with a session at an address that has proven itself and shown its token.
+    /// Drives the connection of `peer`, at `address`, from here on: its key.
+    fn enter(&mut self, address: SocketAddr, peer: &Arc<Peer>, stay: u64) -> usize {
+        let key = self.free.pop().unwrap_or(self.entries.len());
+        let entry = Some(Entry {
+            peer: Arc::clone(peer),
+            stay,
+            address,
+            turn: Duration::ZERO,
+            packages: Bucket::default(),
+            event_bytes: Bucket::default(),
+        });
+        match self.entries.get_mut(key) {
+            Some(slot) => *slot = entry,
+            None => self.entries.push(entry),
+        }
+        self.by_address.insert(address, key);
+        key
+    }
+
+    /// Forgets a connection that another shard drives.
+    fn let_go(&mut self, key: usize) {
+        if let Some(entry) = self.entries.get_mut(key).and_then(Option::take) {
+            self.free.push(key);
+            self.by_address.remove(&entry.address);
+        }
+    }
+
+    /// Goes on with a session at an address that has proven itself and shown its token. Gives back what is known of
+    /// the address if the session has ended meanwhile.
     fn move_session(
         &mut self,
         now: Duration,
-        key: usize,
+        peer: &Arc<Peer>,
         to: SocketAddr,
         proven: Proven,
         size: usize,
         package: &Package<'_>,
-    ) {
-        let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) else { return };
-        let peer = Arc::clone(&entry.peer);
-        let from = std::mem::replace(&mut entry.address, to);
-        entry.turn = Duration::ZERO;
-        self.by_address.remove(&from);
-        self.by_address.insert(to, key);
-        self.sources.leave(from);
-        self.sources.enter(to);
+    ) -> Option<Proven> {
+        let mut connection = peer.lock();
+        if connection.has_ended() {
+            return Some(proven);
+        }
+        let from = peer.address();
+        let known = self.by_address.get(&from).copied().filter(|key| {
+            self.entry(Some(*key))
+                .is_some_and(|entry| entry.peer.tag == peer.tag && entry.stay == connection.stay())
+        });
+        let key = if let Some(key) = known {
+            if let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) {
+                entry.address = to;
+                entry.turn = Duration::ZERO;
+            }
+            self.by_address.remove(&from);
+            self.by_address.insert(to, key);
+            key
+        } else {
+            // Whoever drives it notices when it looks at it next, under the same lock.
+            if let Some(floor) = connection.floor() {
+                self.commons.lower_floor(self.shard, floor);
+            }
+            self.enter(to, peer, connection.claim())
+        };
+        self.commons.relocate(from, to);
         peer.set_address(to);
         self.counters.moved += 1;
-        self.events.push_back(ServerEvent::Moved(Arc::clone(&peer), from));
-        let mut connection = peer.lock();
+        self.events.push_back(ServerEvent::Moved(Arc::clone(peer), from));
         connection.go_on(now, proven, &self.lock_store());
         connection.connection_mut().stats.bytes_received += size as u64;
         connection.receive(now, package, &self.lock_store());
         self.due.push_back(key);
-        self.announce(&peer, &connection);
+        self.announce(peer, &connection);
+        None
     }
 
-    /// Tells a client of ours that its session ends.
-    fn say_farewell(&mut self, now: Duration, peer: &Arc<Peer>, reason: &str) {
+    /// Tells a client of ours that its session ends, unless another shard has it.
+    fn say_farewell(&mut self, now: Duration, peer: &Arc<Peer>, stay: u64, reason: &str) {
         let mut farewell = Vec::new();
-        peer.lock().write_farewell(now, reason, &mut farewell);
+        let mut connection = peer.lock();
+        if connection.stay() == stay {
+            connection.write_farewell(now, reason, &mut farewell);
+        }
         if !farewell.is_empty() {
             self.answers.push_back((peer.address(), farewell));
         }
@@ -410,8 +456,12 @@ impl ServerEndpoint {
 
     fn handle_package(&mut self, now: Duration, key: usize, size: usize, package: &Package<'_>) {
         let Some(entry) = self.entries.get(key).and_then(Option::as_ref) else { return };
-        let (peer, address) = (Arc::clone(&entry.peer), entry.address);
+        let (peer, address, stay) = (Arc::clone(&entry.peer), entry.address, entry.stay);
         let mut connection = peer.lock();
+        if connection.stay() != stay {
+            self.let_go(key);
+            return;
+        }
         connection.connection_mut().stats.bytes_received += size as u64;
         let was = connection.connection().status();
         let token = connection.token();
@@ -447,8 +497,7 @@ impl ServerEndpoint {
             }
         }
         if connection.token() != token {
-            token.map(|token| self.tokens.remove(&token));
-            self.tokens.extend(connection.token().map(|token| (token, key)));
+            self.commons.name_session(token, connection.token(), &peer);
         }
         if was == Status::Disconnected && connection.connection().status() == Status::Connected {
             if let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) {
@@ -465,8 +514,12 @@ impl ServerEndpoint {
         if entry.turn > now {
             return None;
         }
-        let (peer, address, turn) = (Arc::clone(&entry.peer), entry.address, entry.turn);
+        let (peer, address, turn, stay) = (Arc::clone(&entry.peer), entry.address, entry.turn, entry.stay);
         let mut connection = peer.lock();
+        if connection.stay() != stay {
+            self.let_go(key);
+            return None;
+        }
         let was = connection.connection().status();
         connection.connection_mut().handle_timeout(now);
         match connection.shutdown_due(now) {
@@ -513,38 +566,35 @@ impl ServerEndpoint {
     }
 
     fn remove(&mut self, key: usize, peer: &Arc<Peer>) {
+        let Some((address, stay)) = self.entry(Some(key)).map(|entry| (entry.address, entry.stay)) else {
+            return;
+        };
         {
             let mut connection = peer.lock();
+            if connection.stay() != stay {
+                self.let_go(key);
+                return;
+            }
             connection.end();
-            remember_lapsed(&mut self.lapsed, &mut connection);
+            let lapsed = connection.take_lapsed();
             self.announce(peer, &connection);
-            connection.token().map(|token| self.tokens.remove(&token));
+            self.commons.leave(address, connection.token());
+            self.commons.remember_lapsed(lapsed);
         }
-        if let Some(entry) = self.entries.get_mut(key).and_then(Option::take) {
-            self.free.push(key);
-            self.by_address.remove(&entry.address);
-            self.sources.leave(entry.address);
-        }
+        self.let_go(key);
         self.events.push_back(ServerEvent::Removed(Arc::clone(peer)));
-        if self.host == Some(peer.tag) {
-            self.host = None;
+        if self.commons.resign(peer.tag) {
             self.events.push_back(ServerEvent::Host(None));
         }
     }
 
     /// Clears away tombstones that no client needs any more.
-    fn sweep(&mut self) {
+    fn sweep(&mut self, now: Duration) {
+        // Who joins from here on needs none of those that are there.
+        let newest = self.lock_store().tree().revision();
         let floor = self.peers().filter_map(|peer| peer.lock().floor()).min();
-        let mut store = self.lock_store();
-        let newest = store.tree().revision();
-        store.forget(floor.unwrap_or(newest));
-    }
-}
-
-fn remember_lapsed(all: &mut VecDeque<Lapsed>, connection: &mut ServerConnection) {
-    all.extend(connection.take_lapsed());
-    if all.len() > LAPSED {
-        all.pop_front();
+        let floor = self.commons.sweep(now, self.shard, floor.unwrap_or(newest));
+        self.lock_store().forget(floor);
     }
 }
 

@@ -80,11 +80,6 @@ impl Sources {
     pub(super) fn sweep(&mut self, now: Duration) {
         self.0.retain(|_, share| share.connections > 0 || !share.fresh.is_full(now));
     }
-
-    /// Forgets all.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
 mod events;
 mod limits;
 mod returning;
+mod shards;
 mod takeover;
 
 use super::*;

@@ -23,7 +23,7 @@ pub enum Notice {
     Server(ServerEvent),
     /// To a client.
     Client(ClientNotice),
-    /// The thread of a server has ended: its socket is closed, and nothing comes after this.
+    /// A thread of a server has ended: its socket is closed, and nothing of it comes after this.
     Stopped,
     /// A defect of the core: a panic was caught, with this message. The loop goes on.
     Failed(String),

@@ -22,7 +22,7 @@ use super::inbox::{Inbox, Notice};
 use super::line::Line;
 use super::log::{Log, Troubles};
 use super::udp::{self, BATCH, Counters, Outbox, Received, SocketStats, UdpSocket};
-use crate::endpoint::{self, Peer, ServerConfig, ServerEndpoint};
+use crate::endpoint::{self, Commons, Peer, ServerConfig, ServerEndpoint};
 use crate::recording::Way;
 use crate::state::Store;
 
@@ -97,12 +97,15 @@ impl ServerStats {
 /// A server that runs, from [`UdpServer::start`] to [`UdpServer::stop`] (or until it is dropped).
 #[derive(Debug)]
 pub struct UdpServer {
-    shard: Shard<ServerEndpoint>,
+    address: SocketAddr,
+    shards: Vec<Shard<ServerEndpoint>>,
+    commons: Commons,
 }
 
 impl UdpServer {
     /// Starts a server on `host`:`port` (0 takes any free one). What happens goes into `inbox`. Peers of an earlier
     /// run, `remembered`, are taken up again when they prove themselves again.
+    #[allow(clippy::needless_pass_by_value, reason = "they are the server's")]
     pub fn start(
         host: &str,
         port: u16,
@@ -111,41 +114,46 @@ impl UdpServer {
         inbox: Arc<Inbox>,
         remembered: Vec<Arc<Peer>>,
     ) -> Result<Self, NetError> {
-        Self::start_behind(None, host, port, config, store, inbox, remembered)
+        Self::start_sharded(1, None, host, port, config, &store, &inbox, remembered)
     }
 
-    /// The same at the end of a line.
-    pub fn start_behind(
+    /// The same with so many `shards`, each with a thread, and at the end of a `line`, which only one shard can be.
+    /// One shard where the platform does not keep senders apart.
+    #[allow(clippy::too_many_arguments, reason = "each is a part of a server")]
+    pub fn start_sharded(
+        shards: usize,
         line: Option<Line>,
         host: &str,
         port: u16,
         config: ServerConfig,
-        store: Arc<Mutex<Store>>,
-        inbox: Arc<Inbox>,
+        store: &Arc<Mutex<Store>>,
+        inbox: &Arc<Inbox>,
         remembered: Vec<Arc<Peer>>,
     ) -> Result<Self, NetError> {
-        let mut secret = [0; 16];
-        getrandom::fill(&mut secret).map_err(|e| {
-            NetError::from_io("get randomness for", host, port, io::Error::other(e.to_string()))
-        })?;
-        let mut endpoint = ServerEndpoint::new(config, store, secret);
-        for peer in remembered {
-            endpoint.remember(peer);
+        let failed = |action| move |source| NetError::from_io(action, host, port, source);
+        let sockets = udp::bind_group(host, port, if line.is_some() { 1 } else { shards })?;
+        let commons = Commons::default();
+        let (mut line, mut shards, mut remembered) = (line, Vec::<Shard<_>>::new(), remembered);
+        for socket in sockets {
+            let mut secret = [0; 16];
+            let random = getrandom::fill(&mut secret).map_err(|e| io::Error::other(e.to_string()));
+            random.map_err(failed("get randomness for"))?;
+            let mut endpoint = ServerEndpoint::shard(config, Arc::clone(store), secret, &commons);
+            // They are common to all.
+            remembered.drain(..).for_each(|peer| endpoint.remember(peer));
+            let shard = Shard::start(line.take(), socket, endpoint, Arc::clone(inbox));
+            shards.push(shard.map_err(failed("start a thread for"))?);
         }
-        Ok(Self { shard: Shard::start(line, host, port, endpoint, inbox)? })
+        let address = shards.first().map_or(SocketAddr::from(([0; 4], 0)), |shard| shard.address);
+        Ok(Self { address, shards, commons })
     }
 
     /// The address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
-        self.shard.address
+        self.address
     }
 
-    /// Does `command` with the endpoint in the server's thread, before its next turn; false if it has stopped.
-    pub fn call(&self, command: impl FnOnce(&mut ServerEndpoint, Duration) + Send + 'static) -> bool {
-        self.shard.call(command)
-    }
-
-    /// [`ServerEndpoint::ban`] in the server's thread; whether there was room, None if it has stopped.
+    /// [`ServerEndpoint::ban`] in the threads of the server; whether there was room, None if it has stopped.
     pub fn ban(
         &self,
         host: IpAddr,
@@ -153,32 +161,51 @@ impl UdpServer {
         time: Option<Duration>,
         reason: String,
     ) -> Option<bool> {
-        let (answer, answered) = sync_mpsc::sync_channel(1);
-        self.shard.call(move |endpoint, now| {
-            let _ = answer.send(endpoint.ban(now, host, port, time, &reason));
-        });
-        answered.recv_timeout(Duration::from_secs(1)).ok()
+        self.ask_all(move |endpoint, now| endpoint.ban(now, host, port, time, &reason))
     }
 
-    /// [`ServerEndpoint::unban`] in the server's thread; whether there was one, None if it has stopped.
+    /// Does the same with each endpoint, in its thread; whether all said yes, None if one has stopped.
+    fn ask_all(
+        &self,
+        question: impl Fn(&mut ServerEndpoint, Duration) -> bool + Clone + Send + 'static,
+    ) -> Option<bool> {
+        let ask = |shard: &Shard<ServerEndpoint>| {
+            let ((answer, answered), question) = (sync_mpsc::sync_channel(1), question.clone());
+            shard.call(move |endpoint, now| {
+                let _ = answer.send(question(endpoint, now));
+            });
+            answered
+        };
+        let asked: Vec<_> = self.shards.iter().map(ask).collect();
+        let answers = asked.iter().map(|answered| answered.recv_timeout(Duration::from_secs(1)).ok());
+        answers.collect::<Option<Vec<_>>>().map(|said| said.into_iter().all(|yes| yes))
+    }
+
+    /// [`ServerEndpoint::unban`] in the threads of the server; whether there was one, None if it has stopped.
     pub fn unban(&self, host: IpAddr, port: Option<u16>) -> Option<bool> {
-        let (answer, answered) = sync_mpsc::sync_channel(1);
-        self.shard.call(move |endpoint, _| {
-            let _ = answer.send(endpoint.unban(host, port));
-        });
-        answered.recv_timeout(Duration::from_secs(1)).ok()
+        self.ask_all(move |endpoint, _| endpoint.unban(host, port))
     }
 
     /// What it went through, also after it has stopped.
     pub fn stats(&self) -> ServerStats {
-        let asked = self.shard.query(|endpoint| (*endpoint.counters(), endpoint.gauges()));
-        let (endpoint, gauges) = asked.unwrap_or_default();
-        ServerStats { socket: self.shard.counters.snapshot(), endpoint, gauges }
+        let mut all = ServerStats::default();
+        for shard in &self.shards {
+            let asked = shard.query(|endpoint| (*endpoint.counters(), endpoint.gauges()));
+            let (endpoint, gauges) = asked.unwrap_or_default();
+            all.socket += shard.counters.snapshot();
+            all.endpoint += endpoint;
+            all.gauges.unproven_entries += gauges.unproven_entries;
+            all.gauges.unproven_memory += gauges.unproven_memory;
+            // The same everywhere.
+            all.gauges.bans = gauges.bans;
+        }
+        all.gauges.connections = self.commons.connections();
+        all
     }
 
-    /// Stops it: every session ends, [`Notice::Stopped`] is the last notice, and the port is free when this returns.
+    /// Stops it: every session ends, [`Notice::Stopped`] is the last notice of each shard, and the port is free when this returns.
     pub fn stop(&self) {
-        self.shard.stop();
+        self.shards.iter().for_each(Shard::stop);
     }
 }
 
@@ -208,28 +235,21 @@ enum State<E> {
 }
 
 impl<E: Endpoint> Shard<E> {
-    /// Binds here, so that the caller learns what is wrong with the address, and drives in a thread of its own.
+    /// Drives in a thread of its own what comes to `socket`.
     fn start(
         line: Option<Line>,
-        host: &str,
-        port: u16,
+        socket: std::net::UdpSocket,
         endpoint: E,
         inbox: Arc<Inbox>,
-    ) -> Result<Self, NetError> {
-        let failed = |action| move |source| NetError::Io { action, host: host.to_owned(), port, source };
-        let socket = udp::bind(host, port)?;
-        let address = socket.local_addr().map_err(failed("listen on"))?;
-        let runtime = Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(failed("start a runtime for"))?;
+    ) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (commands, receiver) = mpsc::unbounded_channel();
         let counters = Arc::new(Counters::default());
         let driver = {
             let _inside = runtime.enter();
             Driver {
-                socket: UdpSocket::adopt(socket, BATCH).map_err(failed("listen on"))?.behind(line),
+                socket: UdpSocket::adopt(socket, BATCH)?.behind(line),
                 endpoint,
                 commands: receiver,
                 outbox: Outbox::default(),
@@ -253,8 +273,7 @@ impl<E: Endpoint> Shard<E> {
             endpoint.ok()
         };
         let thread = thread::Builder::new().name("pygase-server".into()).spawn(drive);
-        let thread = thread.map_err(failed("start a thread for"))?;
-        let state = Mutex::new(State::Running { commands, thread });
+        let state = Mutex::new(State::Running { commands, thread: thread? });
         Ok(Self { address, counters, process: std::process::id(), state })
     }
 

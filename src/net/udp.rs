@@ -159,6 +159,28 @@ pub(crate) fn bind(host: &str, port: u16) -> Result<std::net::UdpSocket, NetErro
     Err(NetError::from_io("listen on", host, port, error))
 }
 
+/// `count` sockets on one address as [`bind`] finds it: the system gives all datagrams from one sender to the same of
+/// them. One socket where it does not do that.
+///
+/// That the port is free is found out first, by a socket that does not share: with others of the same user, a group
+/// would silently divide what comes.
+pub(crate) fn bind_group(host: &str, port: u16, count: usize) -> Result<Vec<std::net::UdpSocket>, NetError> {
+    let first = bind(host, port)?;
+    if count < 2 || !platform::SHARES_PORTS {
+        return Ok(vec![first]);
+    }
+    let failed = |e| NetError::from_io("listen on", host, port, e);
+    let address = first.local_addr().map_err(failed)?;
+    drop(first);
+    let member = |_| {
+        let socket = unbound(address, SERVER_RECEIVE_BUFFER)?;
+        platform::share_port(&socket)?;
+        socket.bind(&SockAddr::from(address))?;
+        Ok(socket.into())
+    };
+    (0..count).map(member).collect::<io::Result<_>>().map_err(failed)
+}
+
 /// A client's socket: a port of the system's choice, and only `remote` can send to it.
 pub(crate) fn connect(remote: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let any: IpAddr = match remote {
@@ -182,6 +204,12 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn open(address: SocketAddr, receive_buffer: usize) -> io::Result<Socket> {
+    let socket = unbound(address, receive_buffer)?;
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket)
+}
+
+fn unbound(address: SocketAddr, receive_buffer: usize) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
@@ -190,7 +218,6 @@ fn open(address: SocketAddr, receive_buffer: usize) -> io::Result<Socket> {
     }
     // Systems cut this to their limit, or refuse and keep what they had; both are fine.
     let _ = socket.set_recv_buffer_size(receive_buffer);
-    socket.bind(&SockAddr::from(address))?;
     Ok(socket)
 }
 

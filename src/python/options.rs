@@ -36,6 +36,12 @@ pub(super) fn configure(config: &mut Config, options: Option<&Bound<'_, PyDict>>
     Ok(())
 }
 
+/// How many shards `options` ask for.
+pub(super) fn shards(options: Option<&Bound<'_, PyDict>>) -> PyResult<usize> {
+    let given = options.map(|options| options.get_item("shards")).transpose()?.flatten();
+    given.map_or(Ok(1), |shards| shards.extract())
+}
+
 /// The line that `options` put a socket behind.
 pub(super) fn line(options: Option<&Bound<'_, PyDict>>) -> PyResult<Option<Line>> {
     let Some(given) = options.map(|options| options.get_item("conditions")).transpose()?.flatten() else {
@@ -79,7 +85,7 @@ fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()
         "package_size" => config.package_size = value.extract()?,
         "ordered_events" => config.ordered_events = value.extract()?,
         // Of the socket, not of the connection: see `line`.
-        "conditions" => {}
+        "conditions" | "shards" => {}
         _ => return Err(PyTypeError::new_err(format!("there is no option {name:?}"))),
     }
     Ok(())

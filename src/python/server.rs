@@ -15,7 +15,7 @@ use pyo3::{
 use super::{
     connection::{PyServerConnection, lock, peers},
     inbox::PyInbox,
-    options::{line, server_config},
+    options::{line, server_config, shards},
     store::PyStore,
 };
 use crate::{
@@ -70,9 +70,10 @@ impl PyUdpServer {
             connection.connection_mut().configure(config.connection.or(by_class));
         }
         let (store, inbox) = (Arc::clone(&store.store), Arc::clone(&inbox.inbox));
-        let line = line(options)?;
-        let server =
-            py.detach(|| UdpServer::start_behind(line, hostname, port, config, store, inbox, remembered))?;
+        let (shards, line) = (shards(options)?, line(options)?);
+        let server = py.detach(|| {
+            UdpServer::start_sharded(shards, line, hostname, port, config, &store, &inbox, remembered)
+        })?;
         let address = server.local_addr();
         let address = (address.ip().to_string(), address.port());
         Ok(Self { address, server: Mutex::new(Some(Arc::new(server))) })

@@ -78,9 +78,10 @@ def relay():
 
 
 @pytest.mark.timeout(60)
-def test_the_connection_goes_on_from_another_address(serve, relay, wait_for):
+@pytest.mark.parametrize("shards", [1, 4])
+def test_the_connection_goes_on_from_another_address(serve, relay, wait_for, shards):
     handled, acked = [], []
-    server = pygase.Server(pygase.GameStateStore(pygase.GameState(1, score=0)))
+    server = pygase.Server(pygase.GameStateStore(pygase.GameState(1, score=0)), shards=shards)
     server.register_event_handler("HIT", lambda n, client_address: handled.append((n, client_address)))
     serve(server)
     line = relay(server.port)

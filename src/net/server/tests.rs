@@ -56,7 +56,8 @@ impl Endpoint for Echo {
 
 fn start(port: u16) -> Result<(Shard<Echo>, Arc<Inbox>), NetError> {
     let inbox = Arc::new(Inbox::new());
-    Ok((Shard::start(None, "127.0.0.1", port, Echo::default(), Arc::clone(&inbox))?, inbox))
+    let socket = udp::bind("127.0.0.1", port)?;
+    Ok((Shard::start(None, socket, Echo::default(), Arc::clone(&inbox)).unwrap(), inbox))
 }
 
 fn peer(shard: &Shard<Echo>) -> Plain {

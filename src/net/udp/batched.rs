@@ -16,6 +16,13 @@ use super::{BUFFER, Call, Counters, Outbox, count_sent, injected, widened};
 
 /// As many as quinn-udp receives at once.
 pub(super) const BATCH: usize = 32;
+/// Whether sockets that share a port are each given all that comes from a sender.
+pub(super) const SHARES_PORTS: bool = true;
+
+/// Lets other sockets of this user be bound to the same address.
+pub(super) fn share_port(socket: &socket2::Socket) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_reuseport(socket, true)?)
+}
 
 /// What quinn-udp found out about this system, from a socket of its own.
 ///

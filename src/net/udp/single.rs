@@ -10,6 +10,13 @@ use super::{BUFFER, Call, Counters, Outbox, count_sent, injected, widened};
 
 /// As many as are taken from the machines before they are sent; receiving brings one a call.
 pub(super) const BATCH: usize = 32;
+/// Whether sockets that share a port are each given all that comes from a sender.
+pub(super) const SHARES_PORTS: bool = false;
+
+/// Never asked for.
+pub(super) fn share_port(_: &socket2::Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 /// The buffer of a datagram.
 #[derive(Debug)]
