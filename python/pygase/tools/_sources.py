@@ -77,7 +77,7 @@ class ServerSource(Source):
         """Return whether the server has a monitor."""
         try:
             await self._ask()
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, asyncio.TimeoutError):
             return False
         return True
 
@@ -85,7 +85,7 @@ class ServerSource(Source):
         """Return the figures as they are."""
         try:
             figures: dict[str, Any] = await self._ask()
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, asyncio.TimeoutError) as error:
             raise GoneError(f"the server at {self._name} is gone") from error
         return figures
 
