@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pygase
 
-#: What peers say of the network: of packages to a client that has left, and of a machine that is busy.
-WEATHER = ("packages lost or dropped; ", "Throttling down connection to ", "no answer from ")
+#: What peers say of the network: packages to a client that has left, a server that ended first, a machine
+#: that is busy.
+WEATHER = (
+    "packages lost or dropped; ",
+    "Throttling down connection to ",
+    "no answer from ",
+    "The server at ",
+    "Lost the server at ",
+)
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
