@@ -33,7 +33,7 @@ pub fn of_the_state(
             world.run_until(world.now + MS);
             // The first seconds are those of the join.
             if tick > 150 {
-                ages.push(world.now - pushed[world.clients[0].seen as usize]);
+                ages.push(world.now.saturating_sub(pushed[world.clients[0].seen as usize]));
             }
         }
     }
