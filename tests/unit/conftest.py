@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import time
@@ -17,6 +18,15 @@ from support.remote import Remote
 # Where the tests run in the background, Ctrl-C is ignored, and so it would be by the processes they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def log_level():
+    """Leave the logger as it was: the tools silence it."""
+    logger = logging.getLogger("PyGaSe")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,6 @@ from pygase.__main__ import main
 FREE = ["--port", "18473"]
 
 
-@pytest.fixture(autouse=True)
-def _log_level():
-    level = pygase.utils.logger.level
-    yield
-    pygase.utils.logger.setLevel(level)
-
-
 @pytest.fixture
 def server():
     server = pygase.Server(pygase.GameStateStore(pygase.GameState(1)))

@@ -234,7 +234,10 @@ def test_the_log_is_as_quiet_as_promised_under_a_flood(wait_for, caplog):
             raw.send([event("NOBODY KNOWS")])
             raw.send_bytes(b"rubbish")
             time.sleep(0.001)
-        assert world.stats()["over_rate"] > 100
+        # From some on, what comes is too far from what was taken to be of this connection.
+        stats = world.stats()
+        assert stats["over_rate"] > 50
+        assert stats["over_rate"] + stats["implausible"] > 100
         assert len([message for message in caplog.messages if "dropped" in message]) == 1
     finally:
         world.end()

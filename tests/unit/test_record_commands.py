@@ -20,13 +20,6 @@ from pygase.gamestate import GameStateUpdate
 PYGASE = [sys.executable, "-m", "pygase"]
 
 
-@pytest.fixture(autouse=True)
-def _log_level():
-    level = pygase.utils.logger.level
-    yield
-    pygase.utils.logger.setLevel(level)
-
-
 @pytest.fixture
 def game(serve):
     """Run a game that counts, and says so."""

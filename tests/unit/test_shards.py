@@ -48,7 +48,7 @@ def test_clients_of_all_shards_play_the_same_game(serve, wait_for, clients):
     for client in crowd:
         client.register_event_handler("NEWS", lambda: heard.release())
     for client in crowd:
-        client.wait_until(lambda state: state.score == 0, timeout=10)
+        client.wait_until(lambda state: getattr(state, "score", None) == 0, timeout=10)
     wait_for(lambda: len(server.connections) == CLIENTS)
     assert server.host_client in server.connections
     for number, client in enumerate(crowd):
