@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -107,3 +108,18 @@ def test_two_libraries_in_one_place(tmp_path):
     assert done.returncode == 1
     assert "!!  library   the distribution pygase is installed too, in the same folder" in done.stdout
     assert "-m pip uninstall -y pygase pygase-rs" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_what_a_person_sees_and_an_end_by_ctrl_c():
+    from support.terminal import Terminal
+
+    command = [sys.executable, "-m", "pygase", "doctor"]
+    with Terminal([*command, *FREE]) as shown:
+        shown.until("all is well")
+        assert shown.wait() == 0
+    with Terminal([*command, "127.0.0.1:18474"]) as shown:
+        shown.until("ok  library")
+        shown.process.send_signal(signal.SIGINT)
+        shown.until("stopped; what is above holds")
+        assert shown.wait() == 130

@@ -172,6 +172,15 @@ def test_a_search_and_an_end_by_ctrl_c_in_a_terminal(server, tmp_path):
         shown.until("your game holds", 60)
         assert shown.wait(30) in (0, 3)
     assert "your game holds" in file.read_text()
+    rest = tmp_path / "rest.html"
+    options = ["--most", "100", "--seconds", "0.5", "--search", "--report", str(rest)]
+    with Terminal([*command, *options]) as shown:
+        # In the pause between two loads.
+        shown.until("held\n", 30)
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.wait() in (0, 3)
+        assert "your game holds" in shown.shown
+    assert "your game holds" in rest.read_text()
     with Terminal([*command, "--seconds", "60"]) as shown:
         shown.until("measuring 1/60 s: 2 clients")
         shown.process.send_signal(signal.SIGINT)

@@ -67,3 +67,13 @@ def test_what_exists_stays_as_it_is(tmp_path, monkeypatch, capsys):
         "pygase new: mine exists already; nothing was changed, choose another name\n"
     )
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_what_a_person_sees(tmp_path):
+    from support.terminal import Terminal
+
+    with Terminal([sys.executable, "-m", "pygase", "new", "space_race"], cwd=tmp_path) as shown:
+        shown.until("python -m unittest        # plays a game and checks it\n")
+        assert shown.wait() == 0
+    assert all(len(line) < 100 for line in shown.shown.splitlines())

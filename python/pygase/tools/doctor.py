@@ -85,8 +85,8 @@ def _run(options: argparse.Namespace) -> int:
     # What the library warns of is what this looks for, and says in its own words.
     pygase.utils.logger.setLevel(logging.CRITICAL)
     findings = _Findings()
-    _look_at_versions(findings)
     try:
+        _look_at_versions(findings)
         if options.server:
             _ask(findings, *options.server)
         else:

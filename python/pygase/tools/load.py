@@ -145,12 +145,21 @@ def _search(measure: Callable[[int], dict[str, Any]], options: argparse.Namespac
         clients = 2 * held if not failed else (held + failed) // 2
         if not failed and clients > options.most:
             return f"your game holds {held} players, and more were not tried (--most {options.most})"
-        if clients == held:
+        if clients == held or not _settled():
             break
-        time.sleep(SETTLE)
     if limited:
         return f"your game holds at least {held} players: beyond, the load generator itself was at its limit"
     return f"your game holds {held} players" + ("" if failed else ", as far as was tried")
+
+
+def _settled() -> bool:
+    """Give the server time to forget the clients of one load; false if Ctrl-C was pressed."""
+    try:
+        time.sleep(SETTLE)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return False
+    return True
 
 
 def _measure(options: argparse.Namespace, clients: int, samples: Samples) -> dict[str, Any]:
