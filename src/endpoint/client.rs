@@ -362,7 +362,7 @@ impl ClientConnection {
         if was == Status::Connected && self.connection.status() == Status::Disconnected {
             self.connection.abandon_unretried();
             if self.server_is_ours && self.connection.token().is_none() {
-                // It got at least our proof, and will not know this session again when it has forgotten our address.
+                // It got at least our proof, and will not know us again when it has forgotten our address.
                 self.connection.abandon_doubtful();
             }
             self.trying_since = now;
