@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Peer, ServerConfig, peer::Lapsed, sources::Sources};
+use super::{Peer, ServerConfig, session::Lapsed, sources::Sources};
 use crate::{connection::Token, state::Revision};
 
 /// Of how many sessions that lapsed it is known which events came.

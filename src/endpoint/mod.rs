@@ -15,6 +15,7 @@ mod counters;
 mod peer;
 mod schedule;
 mod server;
+mod session;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,9 @@ pub use client::{ClientAction, ClientConnection};
 pub use commons::Commons;
 pub use config::ServerConfig;
 pub use counters::{Counters, Gauges};
-pub use peer::{Peer, ServerConnection};
+pub use peer::Peer;
 pub use server::{ServerEndpoint, ServerEvent};
+pub use session::ServerConnection;
 
 use crate::connection::Config;
 

@@ -112,7 +112,7 @@ fn a_blind_forgery_passes_about_once_in_a_million() {
             connection.connection().received.classify(package.header.sequence),
             crate::connection::Arrival::Newest | crate::connection::Arrival::Older
         );
-        connection.belongs(now, &package) == peer::Belongs::Yes && !seen
+        connection.belongs(now, &package) == session::Belongs::Yes && !seen
     };
     let sequences: Vec<u16> = (1..=65_535).filter(|sequence| passes(*sequence, honest)).collect();
     let acks = (1..=65_535).filter(|ack| passes(sequences[0], Sqn::new(*ack))).count();
