@@ -1,57 +1,38 @@
-//! `Connection`, `ClientConnection` and `ServerConnection` as Python sees them.
+//! `Connection` as Python sees it; `client` and `server` are what is derived from it.
 //!
 //! Attributes read and write the machine that the net layer steps; callbacks are numbers there and
 //! functions here. The lock of a connection is never held while Python code runs.
 
+mod client;
+mod dispatch;
+mod server;
+
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
 use pyo3::{
     PyTraverseError, PyVisit,
-    exceptions::{PyOverflowError, PyTypeError, PyValueError},
+    exceptions::PyValueError,
     prelude::*,
     types::{PyBytes, PyDict, PyList, PyTuple},
 };
 
 use super::{
-    codec,
     package::Package,
-    server::PyPeerHandle,
-    shim,
-    stats::{self, StateGauges},
+    shim, stats,
     steps::{self, HandClock, Owner},
-    store::PyStore,
 };
 use crate::{
-    ClientConnection, Connection, ServerConnection,
-    connection::{CallbackId, Config, DispatchError, Status},
-    endpoint::{MAX_PLAIN_EVENT, Peer, largest_event},
-    net::clock,
-    wire::{Sqn, WireError, msgpack},
+    ClientConnection, Connection,
+    connection::{CallbackId, Status},
+    endpoint::Peer,
+    wire::Sqn,
 };
-
-/// An event that is encoded and checked once, to be sent to many.
-#[pyclass(frozen, name = "EncodedEvent", module = "pygase._core")]
-pub(super) struct PyEncodedEvent(Arc<[u8]>);
-
-#[pymethods]
-impl PyEncodedEvent {
-    #[new]
-    fn new(event: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let bytes = event.call_method0("to_bytes")?;
-        let bytes = bytes.extract::<&[u8]>()?;
-        if let Err(WireError::NotAnEvent(_)) = msgpack::check_event(bytes) {
-            let text = format!("dispatch_event takes an Event, not {}", event.get_type().name()?);
-            return Err(PyTypeError::new_err(text));
-        }
-        Ok(Self(bytes.into()))
-    }
-}
+pub(super) use client::{PyClientConnection, client};
+pub(super) use dispatch::PyEncodedEvent;
+pub(super) use server::{PyServerConnection, peers};
 
 /// The machine behind a connection object.
 #[derive(Clone)]
@@ -107,51 +88,6 @@ impl PyConnection {
 
     fn callbacks<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyDict>> {
         self.callbacks.as_ref().map(|callbacks| callbacks.bind(py))
-    }
-
-    fn dispatch(
-        &self,
-        event: Arc<[u8]>,
-        callback: Option<CallbackId>,
-        retries: u32,
-    ) -> Result<(), DispatchError> {
-        match self.core() {
-            Core::Plain(connection) => {
-                let mut connection = lock(&connection);
-                let largest = largest_event(&connection.config, MAX_PLAIN_EVENT);
-                connection.dispatch_retried(event, callback, retries, largest)
-            }
-            Core::Client(connection) => lock(&connection).dispatch_retried(event, callback, retries),
-            Core::Server(peer) => peer.lock().dispatch_retried(event, callback, retries),
-        }
-    }
-
-    fn dispatch_object(
-        &self,
-        event: &Bound<'_, PyAny>,
-        ack_callback: Option<Py<PyAny>>,
-        timeout_callback: Option<Py<PyAny>>,
-        retries: u32,
-    ) -> PyResult<()> {
-        let py = event.py();
-        let bytes = match event.cast::<PyEncodedEvent>() {
-            Ok(encoded) => Arc::clone(&encoded.get().0),
-            Err(_) => PyEncodedEvent::new(event)?.0,
-        };
-        let mut callback = None;
-        if let Some(callbacks) =
-            self.callbacks(py).filter(|_| ack_callback.is_some() || timeout_callback.is_some())
-        {
-            let id = self.next_callback.fetch_add(1, Ordering::Relaxed);
-            callbacks.set_item(id, (ack_callback, timeout_callback))?;
-            callback = Some(id);
-        }
-        self.dispatch(bytes, callback, retries).or_else(|error| {
-            if let Some(id) = callback {
-                self.resolve(py, id, true)?;
-            }
-            Err(PyOverflowError::new_err(error.to_string()))
-        })
     }
 
     fn hello(&self) -> bool {
@@ -405,157 +341,8 @@ impl PyConnection {
     }
 }
 
-/// Whether to forget what was there before, the time order, a dict to merge, the age in seconds.
-type Snapshot<'py> = (bool, u16, Bound<'py, PyAny>, f64);
-
-/// A connection to a server, with the client's copy of the game state.
-#[pyclass(frozen, subclass, extends = PyConnection, name = "ClientConnection", module = "pygase.connection")]
-pub(super) struct PyClientConnection;
-
-#[pymethods]
-impl PyClientConnection {
-    #[new]
-    #[pyo3(signature = (*args, **_kwargs), text_signature = "(remote_address, event_handler)")]
-    fn new(args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
-        let core = Core::Client(Arc::default());
-        PyClassInitializer::from(PyConnection::with_core(args.py(), core)).add_subclass(Self)
-    }
-
-    fn __init__(
-        slf: &Bound<'_, Self>,
-        remote_address: &Bound<'_, PyAny>,
-        event_handler: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        PyConnection::__init__(slf.as_super(), remote_address, event_handler, None)
-    }
-
-    /// The newest time order of the game state that came in.
-    fn _time_order<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let time_order = match slf.as_super().get().core() {
-            Core::Client(connection) => lock(&connection).replica_mut().time_order(),
-            Core::Plain(_) | Core::Server(_) => Sqn::ZERO,
-        };
-        shim::to_sqn(slf.py(), time_order)
-    }
-
-    /// How the game state stands that came in.
-    fn _state_stats<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let Core::Client(connection) = slf.as_super().get().core() else { return Ok(PyDict::new(py)) };
-        let gauges = {
-            let mut connection = lock(&connection);
-            let replica = connection.replica_mut();
-            StateGauges::of(replica.time_order(), replica.tree())
-        };
-        gauges.into_dict(py)
-    }
-
-    /// What changed in the game state since the last call, or None: whether to forget what was there
-    /// before, the time order, and a dict to merge.
-    fn _pull_state<'py>(
-        slf: &Bound<'py, Self>,
-        py: Python<'py>,
-    ) -> PyResult<Option<(bool, u16, Bound<'py, PyAny>)>> {
-        let Core::Client(connection) = slf.as_super().get().core() else { return Ok(None) };
-        let pulled = lock(&connection).replica_mut().pull();
-        let Some(pulled) = pulled else { return Ok(None) };
-        Ok(Some((pulled.fresh, pulled.time_order.value(), codec::decode(py, &pulled.update)?)))
-    }
-
-    /// The same for a second reader, who begins with everything there is, and the seconds since the newest
-    /// update came.
-    fn _pull_snapshot<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Option<Snapshot<'py>>> {
-        let Core::Client(connection) = slf.as_super().get().core() else { return Ok(None) };
-        let (pulled, at) = {
-            let mut connection = lock(&connection);
-            (connection.replica_mut().pull_snapshot(), connection.state_at())
-        };
-        let Some(pulled) = pulled else { return Ok(None) };
-        let age = clock::now().saturating_sub(at).as_secs_f64();
-        Ok(Some((pulled.fresh, pulled.time_order.value(), codec::decode(py, &pulled.update)?, age)))
-    }
-}
-
-/// A connection to a client, on a server.
-#[pyclass(frozen, subclass, extends = PyConnection, name = "ServerConnection", module = "pygase.connection")]
-pub(super) struct PyServerConnection;
-
-#[pymethods]
-impl PyServerConnection {
-    #[new]
-    #[pyo3(signature = (*args, **_kwargs), text_signature = "(remote_address, event_handler, game_state_store, last_client_time_order, event_wire=None)")]
-    fn new(args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
-        let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-        let peer = Peer::new(nowhere, ServerConnection::new(Config::default(), Sqn::ZERO));
-        PyClassInitializer::from(PyConnection::with_core(args.py(), Core::Server(peer))).add_subclass(Self)
-    }
-
-    #[pyo3(signature = (remote_address, event_handler, game_state_store, last_client_time_order, event_wire=None))]
-    fn __init__(
-        slf: &Bound<'_, Self>,
-        remote_address: &Bound<'_, PyAny>,
-        event_handler: &Bound<'_, PyAny>,
-        game_state_store: &Bound<'_, PyAny>,
-        last_client_time_order: &Bound<'_, PyAny>,
-        event_wire: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        PyConnection::__init__(slf.as_super(), remote_address, event_handler, event_wire)?;
-        slf.setattr("game_state_store", game_state_store)?;
-        slf.setattr("last_client_time_order", last_client_time_order)
-    }
-
-    #[getter]
-    fn last_client_time_order<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        match slf.as_super().get().core() {
-            Core::Server(peer) => shim::to_sqn(py, peer.lock().last_client_time_order),
-            Core::Plain(_) | Core::Client(_) => shim::to_sqn(py, Sqn::ZERO),
-        }
-    }
-
-    #[setter]
-    fn set_last_client_time_order(slf: &Bound<'_, Self>, value: Option<u16>) {
-        if let Core::Server(peer) = slf.as_super().get().core() {
-            peer.lock().last_client_time_order = Sqn::new(value.unwrap_or_default());
-        }
-    }
-
-    /// Makes this the object of a client that a running server knows.
-    fn _attach(slf: &Bound<'_, Self>, handle: &PyPeerHandle) -> PyResult<()> {
-        let this = slf.as_super().get();
-        let by_class = this.with(|connection| connection.config);
-        *lock(&this.core) = Core::Server(Arc::clone(&handle.0));
-        // What the server was told has precedence over what the class of its connections says.
-        this.with(|connection| connection.configure(connection.config.or(by_class)));
-        this.owner.claim_for_net()
-    }
-
-    /// The msgpacked update for the next package.
-    fn _next_update<'py>(slf: &Bound<'py, Self>, store: &PyStore) -> PyResult<Bound<'py, PyBytes>> {
-        let this = slf.as_super().get();
-        this.owner.claim_for_steps()?;
-        Ok(PyBytes::new(slf.py(), &steps::next_update(&this.core(), store)))
-    }
-}
-
 /// The machine, to be driven by the network.
 fn net_core(connection: &PyConnection) -> PyResult<Core> {
     connection.owner.claim_for_net()?;
     Ok(connection.core())
-}
-
-/// The peers behind Python's connection objects.
-pub(super) fn peers(connections: Vec<Bound<'_, PyServerConnection>>) -> PyResult<Vec<Arc<Peer>>> {
-    let peer = |connection: Bound<'_, PyServerConnection>| match net_core(connection.as_super().get())? {
-        Core::Server(peer) => Ok(peer),
-        Core::Plain(_) | Core::Client(_) => Err(PyTypeError::new_err("not the connection of a server")),
-    };
-    connections.into_iter().map(peer).collect()
-}
-
-/// The machine behind Python's client connection.
-pub(super) fn client(connection: &Bound<'_, PyClientConnection>) -> PyResult<Arc<Mutex<ClientConnection>>> {
-    match net_core(connection.as_super().get())? {
-        Core::Client(connection) => Ok(connection),
-        Core::Plain(_) | Core::Server(_) => Err(PyTypeError::new_err("not the connection of a client")),
-    }
 }
