@@ -279,6 +279,8 @@ class Load:
         event: bytes | None = None,
         event_rate: float = 0.0,
         anywhere: bool = False,
+        clock: list[str] | None = None,
+        clock_rate: float | None = None,
     ) -> Load: ...
     @property
     def over(self) -> bool: ...

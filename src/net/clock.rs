@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the clock the others are given the time from")]
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// When the process first asked. A forked child goes on with its parent's: the clock is the machine's.
 static EPOCH: OnceLock<Instant> = OnceLock::new();
@@ -20,6 +20,11 @@ pub(crate) fn instant(at: Duration) -> Instant {
     let now = Instant::now();
     let epoch = *EPOCH.get_or_init(|| now);
     epoch.checked_add(at).unwrap_or_else(|| now + Duration::from_secs(86_400))
+}
+
+/// The wall clock, since 1970: to compare it with what another machine says. Nothing goes by it.
+pub(crate) fn wall() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Each client numbers, acknowledges and reports time orders as an original one does, and sends events at a
 //! chosen rate. It keeps no copy of the state: what is measured is the server.
 
+mod age;
+
 use std::{
     cell::RefCell, cmp::Reverse, collections::BinaryHeap, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration,
 };
@@ -13,6 +15,8 @@ use tokio::{
     task::{self, LocalSet},
     time::{Instant, sleep_until},
 };
+
+pub use age::{Ages, StateClock};
 
 use super::{
     clock,
@@ -31,6 +35,8 @@ const RTT_STEP: Duration = Duration::from_micros(100);
 const RTT_STEPS: usize = 20_000;
 /// How late a client may be with a package before the generator counts itself as late.
 const LATE: Duration = Duration::from_millis(10);
+/// Of so many clients, one looks how old its state is.
+const AGE_SAMPLE: usize = 64;
 /// Packages sent in a row before the clients listen again.
 const SENDS_PER_TURN: usize = 32;
 
@@ -45,6 +51,8 @@ pub struct LoadOptions {
     pub measure: Duration,
     /// A msgpacked event and how often each client sends it per second.
     pub event: Option<(Arc<[u8]>, f64)>,
+    /// What tells how old a state is.
+    pub clock: Option<StateClock>,
     /// Whether the server may be at an address that is neither loopback nor private.
     pub anywhere: bool,
 }
@@ -82,6 +90,8 @@ pub struct LoadReport {
     pub events_sent: u64,
     /// Events received while measured.
     pub events_received: u64,
+    /// How old the state was that some of the clients held, whenever a package came in.
+    pub ages: Ages,
     /// Packages the generator itself sent more than 10 ms late: it is the bottleneck where these are many.
     pub late_sends: u64,
 }
@@ -169,15 +179,17 @@ fn run(sockets: Vec<std::net::UdpSocket>, options: &LoadOptions, shared: &Shared
     const PUBLISH: Duration = Duration::from_millis(250);
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
     let clients = LocalSet::new();
-    let report =
-        Rc::new(RefCell::new(LoadReport { packages: vec![0; sockets.len()], ..LoadReport::default() }));
+    let ages =
+        options.clock.as_ref().map(|it| Ages::new(it, clock::now(), clock::wall())).unwrap_or_default();
+    let packages = vec![0; sockets.len()];
+    let report = Rc::new(RefCell::new(LoadReport { packages, ages, ..LoadReport::default() }));
     clients.block_on(&runtime, async {
         let begin = clock::now();
         let ramp = Duration::from_secs_f64(options.clients as f64 / options.ramp.max(1.0));
         let start_of = |index| begin + ramp.mul_f64(index as f64 / options.clients.max(1) as f64);
         let starts =
             sockets.into_iter().enumerate().map(|(index, socket)| (start_of(index), socket)).collect();
-        task::spawn_local(talk(starts, options.event.clone(), Rc::clone(&report)));
+        task::spawn_local(talk(starts, options.clone(), Rc::clone(&report)));
         let (from, until) = (begin + ramp, begin + ramp + options.measure);
         while clock::now() < until && !shared.is_stopped() {
             let now = clock::now();
@@ -200,7 +212,7 @@ fn run(sockets: Vec<std::net::UdpSocket>, options: &LoadOptions, shared: &Shared
 /// each, timers would take most of the generator's time.
 async fn talk(
     starts: Vec<(Duration, std::net::UdpSocket)>,
-    event: Option<(Arc<[u8]>, f64)>,
+    options: LoadOptions,
     report: Rc<RefCell<LoadReport>>,
 ) {
     let buffer = Rc::new(RefCell::new([0; limits::MAX_DATAGRAM]));
@@ -221,7 +233,7 @@ async fn talk(
             && let Some((at, socket)) = starts.next()
         {
             let Ok(socket) = UdpSocket::from_std(socket) else { return };
-            let client = Client::new(index, Rc::clone(&report), event.clone(), at);
+            let client = Client::new(index, Rc::clone(&report), &options, at);
             let client = Rc::new((socket, RefCell::new(client)));
             task::spawn_local(listen(Rc::clone(&client), Rc::clone(&buffer)));
             clients.push(client);
@@ -257,18 +269,18 @@ struct Client {
     next_send: Duration,
     event: Option<(Arc<[u8]>, Duration)>,
     next_event: Duration,
+    /// Where to look how old the state is, and the moment it said last.
+    clock: Option<(StateClock, Option<f64>)>,
     answered: bool,
     lost: u64,
 }
 
 impl Client {
-    fn new(
-        index: usize,
-        report: Rc<RefCell<LoadReport>>,
-        event: Option<(Arc<[u8]>, f64)>,
-        start: Duration,
-    ) -> Self {
+    fn new(index: usize, report: Rc<RefCell<LoadReport>>, options: &LoadOptions, start: Duration) -> Self {
+        let event = options.event.clone();
         let event = event.map(|(bytes, rate)| (bytes, Duration::from_secs_f64(1.0 / rate.max(1e-3))));
+        let clock =
+            options.clock.clone().filter(|_| index.is_multiple_of(AGE_SAMPLE)).map(|clock| (clock, None));
         Self {
             index,
             report,
@@ -277,6 +289,7 @@ impl Client {
             next_send: start,
             event,
             next_event: start,
+            clock,
             answered: false,
             lost: 0,
         }
@@ -345,8 +358,14 @@ impl Client {
         {
             report.joined += usize::from(self.time_order == Sqn::ZERO);
             self.time_order = time_order;
+            if let Some((clock, made)) = &mut self.clock {
+                *made = clock.read(update).or(*made);
+            }
         }
         if report.measuring {
+            if let Some((_, Some(made))) = self.clock {
+                report.ages.note(now, made);
+            }
             if let Some(count) = report.packages.get_mut(self.index) {
                 *count += 1;
             }

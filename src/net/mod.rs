@@ -50,7 +50,7 @@ pub use client::UdpClient;
 pub use error::NetError;
 pub use inbox::{ClientNotice, Inbox, Notice};
 pub use line::Line;
-pub use load::{Load, LoadOptions, LoadReport};
+pub use load::{Ages, Load, LoadOptions, LoadReport, StateClock};
 pub use recorder::{Recorder, RecorderStats};
 pub use relay::{LineReport, Passage, Relay, RelayReport};
 pub use server::{ServerStats, UdpServer};

@@ -6,7 +6,7 @@ use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 
 use crate::{
     endpoint::MAX_CLIENT_EVENT,
-    net::{Load, LoadOptions},
+    net::{Load, LoadOptions, StateClock},
 };
 
 /// Many clients of one server, in a thread without Python.
@@ -16,9 +16,10 @@ pub(super) struct PyLoad(Load);
 #[pymethods]
 impl PyLoad {
     /// Starts `clients` clients, `ramp` per second, and measures for `seconds` once all have started. Each
-    /// sends `event` (its bytes) `event_rate` times per second. OSError as for a client's connection.
+    /// sends `event` (its bytes) `event_rate` times per second. `clock` is where the state has a time, key by key:
+    /// milliseconds since 1970, or what grows by `clock_rate` a second. OSError as for a client's connection.
     #[new]
-    #[pyo3(signature = (hostname, port, clients, seconds, ramp, event=None, event_rate=0.0, anywhere=false))]
+    #[pyo3(signature = (hostname, port, clients, seconds, ramp, event=None, event_rate=0.0, anywhere=false, clock=None, clock_rate=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
     fn new(
         py: Python<'_>,
@@ -30,6 +31,8 @@ impl PyLoad {
         event: Option<&[u8]>,
         event_rate: f64,
         anywhere: bool,
+        clock: Option<Vec<String>>,
+        clock_rate: Option<f64>,
     ) -> PyResult<Self> {
         let measure = Duration::try_from_secs_f64(seconds)
             .map_err(|_| PyValueError::new_err("seconds must be a number that is not negative"))?;
@@ -38,7 +41,11 @@ impl PyLoad {
             return Err(PyValueError::new_err(text));
         }
         let event = event.filter(|_| event_rate > 0.0).map(|event| (event.into(), event_rate));
-        let options = LoadOptions { clients, ramp, measure, event, anywhere };
+        if clock_rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
+            return Err(PyValueError::new_err("clock_rate must be a positive number"));
+        }
+        let clock = clock.map(|path| StateClock { path, rate: clock_rate });
+        let options = LoadOptions { clients, ramp, measure, event, clock, anywhere };
         Ok(Self(py.detach(|| Load::start(hostname, port, options))?))
     }
 
@@ -53,8 +60,8 @@ impl PyLoad {
         py.detach(|| self.0.stop());
     }
 
-    /// What was seen so far: counts, packages per client, round trip times in seconds by quantile, and how many
-    /// took how many tenths of a millisecond.
+    /// What was seen so far: counts, packages per client, round trip times and ages of the state in seconds by
+    /// quantile, and how many round trips took how many tenths of a millisecond.
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let report = self.0.report();
         let dict = PyDict::new(py);
@@ -79,6 +86,10 @@ impl PyLoad {
         for (name, quantile) in [("rtt_p50", 0.5), ("rtt_p95", 0.95), ("rtt_p99", 0.99)] {
             dict.set_item(name, report.rtt_quantile(quantile).map(|rtt| rtt.as_secs_f64()))?;
         }
+        for (name, quantile) in [("age_p50", 0.5), ("age_p95", 0.95), ("age_p99", 0.99)] {
+            dict.set_item(name, report.ages.quantile(quantile))?;
+        }
+        dict.set_item("ages", report.ages.count())?;
         let histogram = PyDict::new(py);
         for (tenths, count) in report.rtt_histogram() {
             histogram.set_item(tenths, count)?;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -69,3 +70,21 @@ def test_server_and_client_are_recorded_from_between(start_server, start_client,
         ("HELLO", [1], {"key": "a"})
     ]
     assert happened[-1].state.ticks >= ticks
+
+
+def test_a_server_is_loaded_and_gets_every_event(start_server, wait_for):
+    server = start_server("theirs")
+    options = "--clients 5 --seconds 2 --event HELLO 7 --event-rate 20 --clock ticks --clock-rate 50 --json"
+    command = [sys.executable, "-m", "pygase", "load", f"localhost:{server.port}", *options.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode in (0, 3), done.stderr
+    result = json.loads(done.stdout)
+    assert (result["answered"], result["joined"], result["malformed"]) == (5, 5, 0)
+    assert 0 < result["rate_mean"] < 41, "40 packages a second is all that a client is sent"
+    assert 0 < result["sent"] <= 5 * 41 * result["measured"]
+    assert result["sent"] * 14 <= result["bytes_out"] < result["sent"] * 300
+    assert 0 < result["rtt_p50"] <= result["rtt_p99"] < 1.0
+    assert 0 <= result["age_p50"] <= result["age_p99"] < 1.0
+    assert 0 < result["events_sent"] <= 5 * 20 * result["measured"] + 5 * 5
+    wait_for(lambda: server.value("len(got)") >= result["events_sent"])
+    assert server.value("[event for event in got if event != [[7], {}]]") == []

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -59,6 +60,31 @@ def test_prints_a_verdict_and_progress(server, capsys):
     assert "verdict" in printed.out
     assert "3 answered" in printed.out
     assert "measuring" in printed.err
+
+
+def test_says_how_old_the_state_is(server, capsys):
+    old, ticks = int(time.time() * 1000) - 5000, 50
+    server.game_state_store.push_update(pygase.gamestate.GameStateUpdate(1, world={"now": old}, ticks=ticks))
+    command = ["load", f"localhost:{server.port}", "--clients", "2", "--seconds", "0.5"]
+    main([*command, "--json", "--clock", "world.now"])
+    result = json.loads(capsys.readouterr().out)
+    assert result["ages"] > 0
+    assert 5.0 < result["age_p50"] <= result["age_p95"] <= result["age_p99"] < 1000.0
+    main([*command, "--json", "--clock", "ticks", "--clock-rate", "50"])
+    result = json.loads(capsys.readouterr().out)
+    assert 0.0 < result["age_p50"] <= result["age_p99"] < 1000.0, "from the first package on, nothing changes"
+    for clock, said in {
+        "world.now": "(p50 / p95 / p99; by this machine's clock)",
+        "ticks --clock-rate 50": "(p50 / p95 / p99; above the youngest seen)",
+        "ticks": "none: ticks has no milliseconds since 1970; see --clock-rate",
+        "world": "none: no client saw a number at world",
+    }.items():
+        main([*command, "--clock", *clock.split()])
+        assert said in capsys.readouterr().out
+    main(command)
+    assert "age of state" not in capsys.readouterr().out
+    assert main([*command, "--clock-rate", "50"]) == 2
+    assert "--clock-rate without --clock" in capsys.readouterr().err
 
 
 def test_says_that_nothing_answers(capsys):

@@ -26,6 +26,8 @@ LATE_SHARE = 0.01
 #: Share of a processor from which the generator counts as the bottleneck.
 BUSY_SHARE = 0.9
 
+#: Seconds from which on the age of a state says that it does not go by this clock.
+FOREIGN_CLOCK = 86_400.0
 #: Seconds between two loads of a search, for the server to notice that the clients are gone.
 SETTLE = 6.0
 #: Open files of the process besides a socket for each client.
@@ -40,6 +42,7 @@ EXAMPLES = """\
 examples:
   pygase load localhost:8080 --clients 500
   pygase load localhost:8080 --clients 2000 --seconds 20 --event MOVE 1 2 --event-rate 2
+  pygase load localhost:8080 --clients 64 --clock ticks --clock-rate 50
   pygase load localhost:8080 --search --clients 50 --seconds 5 --report load.html
 
 Exit status: 0 if the server holds them (or some of them, with --search), 3 if not,
@@ -76,6 +79,17 @@ def add_command(commands: Any) -> None:
         "--event-rate", type=_cli.positive, default=1.0, help="events per client and second (1)"
     )
     parser.add_argument(
+        "--clock",
+        metavar="PATH",
+        help="measure how old the state is: where it has a time, as in world.now (milliseconds since 1970)",
+    )
+    parser.add_argument(
+        "--clock-rate",
+        type=_cli.positive,
+        metavar="RATE",
+        help="the clock grows by RATE a second, from any beginning: 50 for a count of ticks",
+    )
+    parser.add_argument(
         "--search", action="store_true", help="find how many players the game holds: double, then bisect"
     )
     parser.add_argument("--most", type=_cli.count, default=10_000, help="with --search: try no more (10000)")
@@ -89,6 +103,9 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.clock_rate and not options.clock:
+        _cli.complain("load", "--clock-rate without --clock: where in the state is the clock?")
+        return 2
     if options.report and os.path.exists(options.report) and not options.force:
         _cli.complain("load", f"{options.report} exists: another name, or --force to overwrite it")
         return 2
@@ -175,7 +192,16 @@ def _measure(options: argparse.Namespace, clients: int, samples: Samples) -> dic
     processor, begun = time.process_time(), time.monotonic()
     rate = options.event_rate if event else 0.0
     load = _core.Load(
-        host, port, clients, options.seconds, options.ramp, event, rate, options.i_own_this_server
+        host,
+        port,
+        clients,
+        options.seconds,
+        options.ramp,
+        event,
+        rate,
+        options.i_own_this_server,
+        clock=options.clock.split(".") if options.clock else None,
+        clock_rate=options.clock_rate,
     )
     interrupted = False
     try:
@@ -191,7 +217,8 @@ def _measure(options: argparse.Namespace, clients: int, samples: Samples) -> dic
     finally:
         load.stop()
     share = (time.process_time() - processor) / max(time.monotonic() - begun, 1e-9)
-    return {**_result(load.report(), clients, share), "interrupted": interrupted}
+    clock = {"clock": options.clock, "clock_rate": options.clock_rate}
+    return {**_result(load.report(), clients, share), **clock, "interrupted": interrupted}
 
 
 def _make_room(clients: int) -> str | None:
@@ -244,14 +271,14 @@ def _progress(report: dict[str, Any], options: argparse.Namespace) -> None:
 
 def _text(result: dict[str, Any]) -> str:
     seconds = result["measured"] or 1e-9
-    rtt = [f"{result[name] * 1e3:.1f}" if result[name] else "-" for name in ("rtt_p50", "rtt_p95", "rtt_p99")]
+    rtt = _milliseconds(result, "rtt")
     held = f"{result['held']:.1%}"
     verdict = "holds" if result["holds"] else "does not hold"
     text = f"""
 clients      {result["clients"]}: {result["answered"]} answered, {result["joined"]} have a state
 packages/s   {result["rate_mean"]:.1f} per client (p1 {result["rate_p1"]:.1f}, least {result["rate_min"]:.1f})
-round trip   {" / ".join(rtt)} ms (p50 / p95 / p99; the answer waits for its turn, 25 ms at most)
-bytes/s      {result["bytes_in"] / seconds:,.0f} in, {result["bytes_out"] / seconds:,.0f} out
+round trip   {rtt} ms (p50 / p95 / p99; the answer waits for its turn, 25 ms at most)
+{_age(result)}bytes/s      {result["bytes_in"] / seconds:,.0f} in, {result["bytes_out"] / seconds:,.0f} out
 events       {result["events_sent"]} sent, {result["events_received"]} received
 packages     {result["lost"]} lost, {result["duplicate"]} twice or too late, {result["malformed"]} malformed
 generator    {result["own_processor_share"]:.0%} of a processor, {result["own_late_share"]:.1%} sent late
@@ -261,6 +288,23 @@ verdict      {verdict} {result["clients"]}: {held} of clients got at least {HELD
             "\n             the generator itself was at its limit: the server may hold more than this shows"
         )
     return text
+
+
+def _milliseconds(result: dict[str, Any], name: str) -> str:
+    seconds = [result[f"{name}_{quantile}"] for quantile in ("p50", "p95", "p99")]
+    return " / ".join("-" if value is None else f"{value * 1e3:.1f}" for value in seconds)
+
+
+def _age(result: dict[str, Any]) -> str:
+    """Return the line about the age of the state, if that was asked for."""
+    if not result["clock"]:
+        return ""
+    if not result["ages"]:
+        return f"age of state none: no client saw a number at {result['clock']}\n"
+    if not result["clock_rate"] and abs(result["age_p50"]) > FOREIGN_CLOCK:
+        return f"age of state none: {result['clock']} has no milliseconds since 1970; see --clock-rate\n"
+    against = "above the youngest seen" if result["clock_rate"] else "by this machine's clock"
+    return f"age of state {_milliseconds(result, 'age')} ms (p50 / p95 / p99; {against})\n"
 
 
 def _literal(text: str) -> Any:
