@@ -10,14 +10,17 @@ mod config;
 mod congestion;
 mod events;
 mod farewell;
+mod losses;
+mod receiving;
 mod round_trip;
+mod sending;
 mod stats;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod token;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 pub use acks::{Arrival, InFlight, ReceiveWindow, SentPackage};
 pub use config::Config;
@@ -28,11 +31,10 @@ pub use stats::{Gauges, Stats};
 pub use token::Token;
 pub(crate) use token::{EVENT_SIZE as TOKEN_EVENT_SIZE, event as token_event, in_event as token_in};
 
-use crate::wire::{Body, EventNumber, Header, Package, PackageWriter, Sqn, WireError};
+use crate::wire::Sqn;
 pub(crate) use arrivals::NumberedArrivals;
-use arrivals::Taken;
-use events::{IncomingBudget, Outgoing, OutgoingEvents};
-use round_trip::{Jitter, Overdue, smoothed};
+use events::{IncomingBudget, OutgoingEvents};
+use round_trip::{Jitter, Overdue};
 
 /// Whom to tell what became of an event. Given out by whoever dispatches it.
 pub type CallbackId = u64;
@@ -179,47 +181,6 @@ impl Connection {
         }
     }
 
-    /// Queues a msgpacked event of at most `limit` bytes; `callback` is told what became of it.
-    ///
-    /// A full queue refuses the event: that counts, and `callback` hears of a timeout at once.
-    pub fn dispatch(
-        &mut self,
-        event: Arc<[u8]>,
-        callback: Option<CallbackId>,
-        limit: usize,
-    ) -> Result<(), DispatchError> {
-        self.dispatch_retried(event, callback, 0, limit)
-    }
-
-    /// [`Self::dispatch`] of an event that is sent again up to `retries` times when it gets lost. A peer of ours
-    /// hands it on once all the same.
-    pub fn dispatch_retried(
-        &mut self,
-        event: Arc<[u8]>,
-        callback: Option<CallbackId>,
-        retries: u32,
-        limit: usize,
-    ) -> Result<(), DispatchError> {
-        if event.len() > limit {
-            return Err(DispatchError::TooLarge { size: event.len(), limit });
-        }
-        let in_order = self.config.ordered_events;
-        let has_room = event.len() + EventNumber::MAX_SIZE <= limit && EventNumber::fits(&event);
-        let next = self.event_number.wrapping_add(1);
-        let number =
-            ((retries > 0 || in_order) && has_room).then_some(EventNumber { number: next, in_order });
-        if self
-            .outgoing
-            .push(&self.config, Outgoing { event, callback, number, retries, may_have_come: false })
-        {
-            self.event_number = number.map_or(self.event_number, |number| number.number);
-        } else {
-            self.stats.queue_full += 1;
-            self.happened.extend(callback.map(ConnectionEvent::TimedOut));
-        }
-        Ok(())
-    }
-
     /// The token that a peer of ours gave.
     pub(crate) fn token(&self) -> Option<Token> {
         self.token
@@ -249,114 +210,6 @@ impl Connection {
         }
     }
 
-    /// Takes in a checked package: acknowledgements, then its events, unless its number was seen before,
-    /// is too old, or its events find no room (then it counts as never received).
-    pub fn receive(&mut self, now: Duration, package: &Package<'_>) -> Receipt {
-        match self.received.classify(package.header.sequence) {
-            Arrival::Duplicate => {
-                self.stats.duplicate += 1;
-                return Receipt::Dropped;
-            }
-            Arrival::Late => {
-                self.stats.late += 1;
-                return Receipt::Dropped;
-            }
-            Arrival::Newest | Arrival::Older => {}
-        }
-        self.last_heard = Some(now);
-        self.set_status(Status::Connected);
-        self.acknowledge(now, package.header);
-        if !self.incoming.admit(&self.config, package.events().map(<[u8]>::len)) {
-            self.stats.queue_full += 1;
-            return Receipt::Refused;
-        }
-        let arrival = self.received.receive(package.header.sequence);
-        self.stats.received += 1;
-        for event in package.events() {
-            self.take_in(now, event.into());
-        }
-        if arrival == Arrival::Newest { Receipt::Newest } else { Receipt::Older }
-    }
-
-    /// Appends the next package to `out`: header, `body`, and up to `max_events` waiting events as far as
-    /// the datagram stays within `limit` bytes. What does not fit waits for the next package.
-    pub fn write_package(
-        &mut self,
-        now: Duration,
-        body: Body<'_>,
-        limit: usize,
-        max_events: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), WireError> {
-        let header = Header { sequence: self.local_sequence.next(), ..self.acknowledgement() };
-        self.write_package_with(now, header, body, limit, max_events, out)
-    }
-
-    /// [`Self::write_package`] with a header of the caller's making; its number becomes the newest sent.
-    pub fn write_package_with(
-        &mut self,
-        now: Duration,
-        header: Header,
-        body: Body<'_>,
-        limit: usize,
-        max_events: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), WireError> {
-        let start = out.len();
-        PackageWriter::new(out, header, body)?;
-        self.fill_package(now, header.sequence, limit, max_events, out, start);
-        Ok(())
-    }
-
-    /// Appends up to `max_events` waiting events to the package that begins at `start` in `out`, as far as it
-    /// stays within `limit` bytes, and takes note that it goes out.
-    pub fn fill_package(
-        &mut self,
-        now: Duration,
-        sequence: Sqn,
-        limit: usize,
-        max_events: usize,
-        out: &mut Vec<u8>,
-        start: usize,
-    ) {
-        let mut writer = PackageWriter::reopen(out, start);
-        let mut package = SentPackage::new(sequence, now);
-        let numbers_events = self.numbers_events;
-        for _ in 0..max_events {
-            let next = self.outgoing.pop_if(|next| match next.number {
-                Some(number) if numbers_events => writer.push_numbered(&next.event, number, limit),
-                _ => writer.push_event(&next.event, limit),
-            });
-            let Some(next) = next else { break };
-            self.stats.events_sent += 1;
-            match next.retries.checked_sub(1) {
-                Some(retries) => package.again.push(Outgoing { retries, may_have_come: true, ..next }),
-                None => package.callbacks.extend(next.callback),
-            }
-        }
-        self.stats.sent += 1;
-        self.stats.bytes_sent += writer.size() as u64;
-        self.local_sequence = sequence;
-        self.in_flight.push(package);
-    }
-
-    /// Names the body of the package sent last, to hear of it from [`Self::take_arrived`].
-    pub fn number_newest(&mut self, number: u64) {
-        self.in_flight.number_newest(number);
-    }
-
-    /// Takes out the names of bodies that were acknowledged.
-    pub fn take_arrived(&mut self) -> impl Iterator<Item = u64> + '_ {
-        self.arrived.drain(..)
-    }
-
-    /// Size in bytes of the first event that waits to be sent.
-    pub fn next_event_size(&self) -> Option<usize> {
-        let next = self.outgoing.front()?;
-        let number = next.number.filter(|_| self.numbers_events);
-        Some(next.event.len() + number.map_or(0, EventNumber::size))
-    }
-
     /// What became due by `now`: lost packages, the connection timeout, the congestion state.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.expire(now);
@@ -367,27 +220,6 @@ impl Connection {
             if self.congestion.quality != quality {
                 self.happened.push_back(ConnectionEvent::Quality(self.congestion.quality));
             }
-        }
-    }
-
-    /// What is lost by `now`: packages, and the other side when it was silent for too long. Events that waited in
-    /// vain for those before them are handed on.
-    pub fn expire(&mut self, now: Duration) {
-        if let Some(before) = now.checked_sub(self.config.package_timeout) {
-            let lost: Vec<_> = std::iter::from_fn(|| self.in_flight.pop_sent_until(before)).collect();
-            self.stats.lost += lost.len() as u64;
-            for package in &lost {
-                self.overdue.push(package.sequence, package.at);
-            }
-            self.lose(lost);
-        }
-        if let Some(arrivals) = &mut self.arrivals {
-            let mut ready = Vec::new();
-            arrivals.expire(now, &mut ready);
-            self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
-        }
-        if self.status == Status::Connected && self.silence(now) > self.config.timeout {
-            self.set_status(Status::Disconnected);
         }
     }
 
@@ -457,139 +289,8 @@ impl Connection {
         self.last_heard = None;
     }
 
-    /// Takes in events of packages that were received before there was a connection.
-    pub fn accept_held(&mut self, now: Duration, events: Vec<Box<[u8]>>) {
-        self.last_heard = Some(now);
-        for event in events {
-            if self.incoming.admit(&self.config, std::iter::once(event.len())) {
-                self.take_in(now, event);
-            } else {
-                self.stats.queue_full += 1;
-            }
-        }
-    }
-
-    /// Gives up every event in flight or waiting: each callback hears of a timeout.
-    pub fn abandon_events(&mut self) {
-        let in_flight = self.in_flight.drain().flat_map(SentPackage::into_callbacks);
-        let waiting = self.outgoing.drain().filter_map(|out| out.callback);
-        self.happened.extend(in_flight.chain(waiting).map(ConnectionEvent::TimedOut));
-    }
-
-    /// Gives up events in flight or waiting that are not to be sent again; the others wait.
-    pub fn abandon_unretried(&mut self) {
-        self.abandon_but(|outgoing| outgoing.retries > 0);
-    }
-
-    /// Gives up events that may have come to the other side, which will not know them again; the others wait.
-    pub(crate) fn abandon_doubtful(&mut self) {
-        self.abandon_but(|outgoing| !outgoing.may_have_come);
-    }
-
-    /// Takes over the memory of which numbered events came from another connection, `None` for a peer never spoken
-    /// to. Gives what it remembered itself; events that wait for others are handed on.
-    pub(crate) fn replace_arrivals(
-        &mut self,
-        arrivals: Option<Box<NumberedArrivals>>,
-    ) -> Option<Box<NumberedArrivals>> {
-        self.hand_on_held();
-        std::mem::replace(&mut self.arrivals, arrivals)
-    }
-
-    /// Hands on events that wait for others.
-    pub(crate) fn hand_on_held(&mut self) {
-        if let Some(arrivals) = &mut self.arrivals {
-            let mut ready = Vec::new();
-            arrivals.give_up_waiting(&mut ready);
-            self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
-        }
-    }
-
-    /// Acknowledgement fields of the next header.
-    pub fn acknowledgement(&self) -> Header {
-        Header { sequence: Sqn::ZERO, ack: self.received.newest, ack_bitfield: self.received.bitfield }
-    }
-
     /// Packages that are neither acknowledged nor lost yet, oldest first.
     pub fn in_flight(&self) -> &InFlight {
         &self.in_flight
-    }
-
-    fn acknowledge(&mut self, now: Duration, header: Header) {
-        let Self {
-            in_flight, overdue, latency, jitter, round_trip: newest, stats, happened, arrived, ..
-        } = self;
-        let mut note = |round_trip: Duration| {
-            *newest = Some(round_trip);
-            *latency = smoothed(*latency, round_trip.as_secs_f64());
-            jitter.note(round_trip);
-        };
-        // What was in them has timed out, and that stands.
-        overdue.acknowledge(now, header, |round_trip| {
-            note(round_trip);
-            stats.acknowledged_late += 1;
-        });
-        in_flight.acknowledge(header, |package| {
-            note(now.saturating_sub(package.at));
-            stats.acknowledged += 1;
-            arrived.extend(package.number);
-            happened.extend(package.into_callbacks().map(ConnectionEvent::Acknowledged));
-        });
-    }
-
-    /// Takes in an event for which there is room.
-    fn take_in(&mut self, now: Duration, event: Box<[u8]>) {
-        if let Some(token) = token::in_event(&event) {
-            self.incoming.release(event.len());
-            // From one that counts as an original, because its hello got lost, it is no event either.
-            self.token = self.numbers_events.then_some(token).or(self.token);
-            return;
-        }
-        if let Some(reason) = farewell::in_event(&event) {
-            self.incoming.release(event.len());
-            self.farewell = self.numbers_events.then(|| reason.into()).or(self.farewell.take());
-            return;
-        }
-        self.stats.events_received += 1;
-        let Some(number) = EventNumber::of(&event) else {
-            self.happened.push_back(ConnectionEvent::Event(event));
-            return;
-        };
-        let (size, mut ready) = (event.len(), Vec::new());
-        let arrivals = self.arrivals.get_or_insert_with(|| Box::new(NumberedArrivals::new(number.number)));
-        match arrivals.take(now, number, event, &mut ready) {
-            Taken::Yes => {}
-            Taken::OutOfOrder => self.stats.events_out_of_order += 1,
-            Taken::Repeated => {
-                self.stats.events_repeated += 1;
-                self.incoming.release(size);
-            }
-        }
-        self.happened.extend(ready.into_iter().map(ConnectionEvent::Event));
-    }
-
-    fn abandon_but(&mut self, stays: impl Fn(&Outgoing) -> bool) {
-        self.lose_in_flight();
-        self.happened.extend(self.outgoing.retain(stays).into_iter().map(ConnectionEvent::TimedOut));
-    }
-
-    /// Has what was in lost packages sent again before anything else, or tells that it is lost.
-    fn lose(&mut self, packages: Vec<SentPackage>) {
-        let mut again = Vec::new();
-        for package in packages {
-            self.happened.extend(package.callbacks.into_iter().map(ConnectionEvent::TimedOut));
-            again.extend(package.again);
-        }
-        for event in again.into_iter().rev() {
-            if let Err(event) = self.outgoing.put_back(&self.config, event) {
-                self.stats.queue_full += 1;
-                self.happened.extend(event.callback.map(ConnectionEvent::TimedOut));
-            }
-        }
-    }
-
-    fn lose_in_flight(&mut self) {
-        let packages = self.in_flight.drain().collect();
-        self.lose(packages);
     }
 }

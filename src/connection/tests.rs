@@ -1,10 +1,10 @@
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::wire::Kind;
+use crate::wire::{Body, Kind, Package};
 
 const MS: Duration = Duration::from_millis(1);
 const PLAIN_LIMIT: usize = 2034;
