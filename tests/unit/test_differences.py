@@ -59,7 +59,7 @@ TESTS = {
     ],
     "an outage of more than 5 s": [
         "src/connection/tests.rs::five_seconds_of_silence_disconnect_and_a_package_reconnects",
-        "src/endpoint/tests.rs::silence_disconnects_and_is_forgotten_and_a_probe_comes_back",
+        "src/endpoint/tests/playing.rs::silence_disconnects_and_is_forgotten_and_a_probe_comes_back",
         "src/endpoint/tests/returning.rs::a_client_that_was_away_asks_for_the_state_though_its_game_sleeps",
     ],
     "two handlers in one tick": ["tests/compat/test_backend.py::test_updates_of_one_tick_merge_deeply"],

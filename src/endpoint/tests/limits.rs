@@ -1,4 +1,4 @@
-//! Strangers, forgers and those who send too much.
+//! What there is a limit to: addresses, sources, packages, and what a forger can say in another's name.
 
 use super::*;
 

@@ -2,14 +2,6 @@
 
 use super::*;
 
-/// Answers of the server to one address, decoded.
-fn sequences(server: &mut ServerEndpoint, now: Duration) -> Vec<Sqn> {
-    let sequence = |(_, bytes): (SocketAddr, Vec<u8>)| {
-        Package::decode(Kind::Server, &bytes).expect("well formed").header.sequence
-    };
-    sent(server, now).into_iter().map(sequence).collect()
-}
-
 #[test]
 fn a_proof_begins_the_session_whatever_was_lost_before_it() {
     // The last number before the proof is far behind, the same, or far ahead.
@@ -44,24 +36,6 @@ fn a_server_that_takes_over_at_once_is_not_put_off_by_what_the_last_one_still_se
     }
     server.handle_datagram(MS * 30, raw.at, &raw.package(first, &[]));
     assert_eq!((server.connections(), server.counters().wrong_acks), (1, 0));
-}
-
-#[test]
-fn a_silenced_address_is_heard_again_after_five_seconds_though_it_never_paused() {
-    let store = store(1, &serde_json::json!({}));
-    let mut server = endpoint(&store);
-    let mut raw = Raw::new(1);
-    server.handle_datagram(MS, raw.at, &raw.package(Sqn::ZERO, &[]));
-    let first = sequences(&mut server, MS)[0];
-    for guess in 1..=8 {
-        server.handle_datagram(MS * 2, raw.at, &raw.package(first.ahead(100 * guess), &[]));
-    }
-    let proven = (0..280).map(|turn| MS * (25 * turn + 3)).find(|&now| {
-        server.handle_datagram(now, raw.at, &raw.package(first, &[]));
-        server.connections() == 1
-    });
-    let proven = proven.expect("heard again");
-    assert!((MS * 5000..MS * 5100).contains(&proven), "{proven:?}");
 }
 
 #[test]
@@ -240,42 +214,6 @@ fn events_without_end_let_the_state_through() {
     }
 }
 
-#[test]
-fn who_guessed_the_proof_is_sent_little_more() {
-    let store = store(1, &serde_json::json!({"text": "x".repeat(1500)}));
-    let mut server = endpoint(&store);
-    let mut raw = Raw::new(1);
-    // The second session takes up the peer of the first, which was sent and has acknowledged much.
-    for round in 0..2 {
-        let begin = MS * 100_000 * round;
-        server.handle_datagram(begin, raw.at, &raw.package(Sqn::ZERO, &[]));
-        let mut newest = sequences(&mut server, begin)[0];
-        server.handle_datagram(begin, raw.at, &raw.package(newest, &[]));
-        let peer = Arc::clone(server.peers().next().unwrap());
-        let mut bytes_out = 0;
-        for step in 1..200 {
-            let big = msgpack::event(&"E".repeat(1900), &[0x90], &[0x80]);
-            peer.lock().dispatch(big.into(), None).unwrap();
-            for (_, bytes) in sent(&mut server, begin + MS * 25 * step) {
-                bytes_out += bytes.len();
-                newest = Package::decode(Kind::Server, &bytes).unwrap().header.sequence;
-            }
-        }
-        assert!((3000..16_000).contains(&bytes_out), "{bytes_out} bytes in 5 s");
-        for step in 1..20 {
-            server.handle_datagram(begin + MS * 4900, raw.at, &raw.package(newest, &[]));
-            newest =
-                sequences(&mut server, begin + MS * (4900 + 25 * step)).last().copied().unwrap_or(newest);
-        }
-        assert!(peer.lock().connection().stats.acknowledged > 5);
-        let stats = peer.lock().connection().stats;
-        assert!(stats.bytes_sent as usize > bytes_out + 10_000, "and what waited follows");
-        server.close(begin + MS * 10_000);
-        server = endpoint(&store);
-        server.remember(peer);
-    }
-}
-
 /// Peers that say anything at any time, some of it true.
 #[test]
 fn whatever_peers_say_numbers_go_on_by_one_and_nothing_is_left_behind() {
@@ -370,27 +308,6 @@ fn a_client_that_starts_anew_within_a_moment_learns_the_truth_about_its_events()
 }
 
 #[test]
-fn a_stranger_proves_itself_with_what_it_was_sent_lately_not_ever() {
-    let store = store(1, &serde_json::json!({}));
-    let mut server = endpoint(&store);
-    let mut raw = Raw::new(1);
-    let mut numbers = Vec::new();
-    let mut now = MS;
-    while numbers.len() < 70_000 {
-        server.handle_datagram(now, raw.at, &raw.package(Sqn::ZERO, &[]));
-        numbers.extend(sequences(&mut server, now));
-        now += MS * 200;
-    }
-    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].next()), "never the same twice in a row");
-    let [.., old] = numbers[..numbers.len() - 100] else { panic!("many") };
-    server.handle_datagram(now, raw.at, &raw.package(old, &[]));
-    assert_eq!((server.connections(), server.counters().wrong_acks), (0, 1));
-    server.handle_datagram(now, raw.at, &raw.package(numbers[numbers.len() - 20], &[]));
-    assert_eq!(server.connections(), 1);
-    assert_eq!(sequences(&mut server, now), [numbers[numbers.len() - 1].next()]);
-}
-
-#[test]
 fn a_server_that_has_received_nothing_yet_is_heard_whatever_the_number_of_the_client() {
     let mut client = ClientConnection::default();
     client.connect(MS);
@@ -405,115 +322,4 @@ fn a_server_that_has_received_nothing_yet_is_heard_whatever_the_number_of_the_cl
     let stats = client.connection().stats;
     assert_eq!((stats.received, stats.implausible), (3, 0));
     assert_eq!(client.replica_mut().time_order(), Sqn::ZERO, "no answer to what was asked");
-}
-
-#[test]
-fn an_address_speaks_by_its_newest_package_whichever_comes_last() {
-    let mut world = World::new(Conditions::default(), &serde_json::json!({"x": 1}));
-    let at = world.join();
-    world.run(MS * 500);
-    let held = world.client(at).replica_mut().time_order();
-    let token = world.server.peers().next().unwrap().lock().token().unwrap();
-    world.clients.clear();
-    let from = address("10.0.0.3:1");
-    let package = |sequence, ack, time_order| {
-        let header = Header { sequence: Sqn::new(sequence), ack, ack_bitfield: super::super::HELLO };
-        let mut out = Vec::new();
-        let mut writer = PackageWriter::new(&mut out, header, Body::Client { time_order }).unwrap();
-        assert!(writer.push_event(&crate::connection::token_event(&token), 2048));
-        out
-    };
-    let updates = |server: &mut ServerEndpoint, now| -> Vec<_> {
-        let to_it = sent(server, now).into_iter().filter(|(to, _)| *to == from);
-        let update = |bytes: Vec<u8>| match Package::decode(Kind::Server, &bytes).unwrap() {
-            Package { header, body: Body::Server { update }, .. } => {
-                (header.sequence, rmp_serde::from_slice::<serde_json::Value>(update).unwrap())
-            }
-            _ => panic!("no update"),
-        };
-        to_it.map(|(_, bytes)| update(bytes)).collect()
-    };
-    // It asks for everything again; what it sent before comes later.
-    let now = world.now;
-    world.server.handle_datagram(now, from, &package(500, Sqn::ZERO, Sqn::ZERO));
-    let mut first = updates(&mut world.server, now);
-    world.server.handle_datagram(now + MS * 1000, from, &package(499, Sqn::ZERO, held));
-    let answers = updates(&mut world.server, now + MS * 1000);
-    assert!(!first.is_empty() && !answers.is_empty());
-    first.extend(answers);
-    for (_, update) in &first {
-        assert_eq!(*update, serde_json::json!({"time_order": 0}), "what it does not have is not confirmed");
-    }
-    world.server.handle_datagram(now + MS * 1001, from, &package(498, first[0].0, held));
-    assert_eq!(world.server.counters().moved, 1);
-    let (_, update) = updates(&mut world.server, now + MS * 1001).remove(0);
-    assert_eq!(update["x"], 1, "everything");
-}
-
-/// What the client sends next: its header and the label it reports.
-fn turn(client: &mut ClientConnection, ms: u32) -> (Header, Sqn) {
-    let mut out = Vec::new();
-    client.handle_timeout(MS * ms);
-    assert!(client.poll_transmit(MS * ms, &mut out));
-    let Package { header, body: Body::Client { time_order }, .. } =
-        Package::decode(Kind::Client, &out).unwrap()
-    else {
-        panic!("of a client")
-    };
-    (header, time_order)
-}
-
-fn package(sequence: u16, ack: Sqn, ack_bitfield: u32, state: &serde_json::Value) -> Vec<u8> {
-    let header = Header { sequence: Sqn::new(sequence), ack, ack_bitfield };
-    let mut out = Vec::new();
-    PackageWriter::new(&mut out, header, Body::Server { update: &encode(state) }).unwrap();
-    out
-}
-
-#[test]
-fn what_was_made_for_the_copy_given_up_is_neither_merged_nor_acknowledged() {
-    let mut client = ClientConnection::default();
-    client.connect(Duration::ZERO);
-    let asked = turn(&mut client, 0).0.sequence;
-    let whole = serde_json::json!({"a": 1, "time_order": 5});
-    client.handle_datagram(MS, &package(100, asked, super::super::HELLO, &whole));
-    let (header, time_order) = turn(&mut client, 100);
-    assert_eq!((header.ack, time_order), (Sqn::new(100), Sqn::new(5)));
-    // Nothing comes for two seconds, then the client asks for everything again.
-    let old = header.sequence;
-    let empty = serde_json::json!({"time_order": 5});
-    client.handle_datagram(MS * 2100, &package(101, old, u32::MAX, &empty));
-    let (header, time_order) = turn(&mut client, 2200);
-    assert_eq!(time_order, Sqn::ZERO);
-    let early = serde_json::json!({"early": 1, "time_order": 6});
-    client.handle_datagram(MS * 2201, &package(102, old, u32::MAX, &early));
-    let answer = serde_json::json!({"c": 1, "time_order": 7});
-    client.handle_datagram(MS * 2202, &package(103, header.sequence, u32::MAX, &answer));
-    let (header, time_order) = turn(&mut client, 2300);
-    assert_eq!((header.ack, time_order), (Sqn::new(103), Sqn::new(7)));
-    assert_eq!(header.ack_bitfield >> 31, 0, "102 is not acknowledged");
-    let pulled = client.replica_mut().pull().unwrap();
-    let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
-    assert_eq!((pulled.fresh, state), (true, serde_json::json!({"c": 1})));
-}
-
-/// By its label alone it would be news: labels hop half way round while a package takes half a second.
-#[test]
-fn what_was_sent_before_what_was_merged_is_neither_merged_nor_acknowledged() {
-    let mut client = ClientConnection::default();
-    client.connect(Duration::ZERO);
-    let asked = turn(&mut client, 0).0.sequence;
-    let state = |x: &str, label: u32| serde_json::json!({"x": x, "time_order": label});
-    client.handle_datagram(MS, &package(100, asked, super::super::HELLO, &state("first", 40)));
-    let ack = turn(&mut client, 100).0.sequence;
-    for (number, label) in [(102, 32_029), (103, 32_813), (104, 63_778)] {
-        client.handle_datagram(MS * 200, &package(number, ack, u32::MAX, &state("then", label)));
-    }
-    client.handle_datagram(MS * 210, &package(101, ack, u32::MAX, &state("first", 45)));
-    let (header, time_order) = turn(&mut client, 300);
-    assert_eq!((header.ack, time_order), (Sqn::new(104), Sqn::new(63_778)));
-    assert_eq!(header.ack_bitfield >> 29, 0b110, "101 is not acknowledged");
-    let pulled = client.replica_mut().pull().unwrap();
-    let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
-    assert_eq!(state, serde_json::json!({"x": "then"}));
 }
