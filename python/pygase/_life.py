@@ -30,6 +30,8 @@ class Reason(str, Enum):
     KICKED = "kicked"
     #: This server takes nothing from that address or host any more.
     BANNED = "banned"
+    #: Another client, or this one started anew, speaks from its address.
+    REPLACED = "replaced"
     #: The server has as many clients as it takes.
     FULL = "server full"
 

@@ -237,8 +237,8 @@ class Server:
 
         Args:
             function: A function or coroutine function of the `ServerConnection` and the reason, a str:
-                'timeout', after which the client may come back, 'shutdown', 'banned', 'kicked' or what
-                `kick` was given. Can be decorated with this.
+                'timeout', after which the client may come back, 'replaced' by one at the same address,
+                'shutdown', 'banned', 'kicked' or what `kick` was given. Can be decorated with this.
 
         Returns:
             The function.

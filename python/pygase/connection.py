@@ -333,6 +333,7 @@ class ServerSession(Pump):
         self._connections: dict[int, ServerConnection] = {}
         self._is_ending = False
         self._kicked: dict[int, str] = {}
+        self._farewells: dict[int, str] = {}
         self._last_stats: dict[str, int] = {}
         #: Serves the figures of the server, while it runs.
         self.endpoint: Endpoint | None = None
@@ -418,6 +419,9 @@ class ServerSession(Pump):
                 return
             if kind == _core.NOTICE_MOVED:
                 self._moved(connection, payload)
+                return
+            if kind == _core.NOTICE_FAREWELL:
+                self._farewells[tag] = payload
                 return
             if kind == _core.NOTICE_EVENT:
                 payload[2]["client_address"] = connection.remote_address
@@ -536,9 +540,12 @@ class ServerSession(Pump):
 
     def _tell(self, tag: int, connection: ServerConnection, is_here: bool) -> None:
         hooks: Hooks | None = getattr(self._server, "_hooks", None)
+        farewell = self._farewells.pop(tag, None)
         if hooks is not None:
             reason: str = self._kicked.get(tag, Reason.TIMEOUT)
-            if self._is_ending:
+            if farewell is not None:
+                reason = farewell
+            elif self._is_ending:
                 reason = Reason.SHUTDOWN
             elif self._server._bans.cover(connection.remote_address):
                 reason = Reason.BANNED

@@ -10,6 +10,7 @@ mod config;
 mod congestion;
 mod events;
 mod farewell;
+mod happened;
 mod losses;
 mod receiving;
 mod round_trip;
@@ -20,13 +21,14 @@ mod steps;
 mod tests;
 mod token;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 pub use acks::{Arrival, InFlight, ReceiveWindow, SentPackage};
 pub use config::Config;
 pub use congestion::{Congestion, Quality};
 pub use events::DispatchError;
 pub(crate) use farewell::event as farewell_event;
+pub use happened::ConnectionEvent;
 pub use stats::{Gauges, Stats};
 pub use token::Token;
 pub(crate) use token::{EVENT_SIZE as TOKEN_EVENT_SIZE, event as token_event, in_event as token_in};
@@ -34,6 +36,7 @@ pub(crate) use token::{EVENT_SIZE as TOKEN_EVENT_SIZE, event as token_event, in_
 use crate::wire::Sqn;
 pub(crate) use arrivals::NumberedArrivals;
 use events::{IncomingBudget, OutgoingEvents};
+use happened::Happened;
 use round_trip::{Jitter, Overdue};
 
 /// Whom to tell what became of an event. Given out by whoever dispatches it.
@@ -54,23 +57,6 @@ pub enum Status {
     Connected = 1,
     /// Packages go out, none has come in yet.
     Connecting = 2,
-}
-
-/// What happened on a connection, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ConnectionEvent {
-    /// An event came in (msgpacked, checked).
-    Event(Box<[u8]>),
-    /// The package that carried an event was acknowledged.
-    Acknowledged(CallbackId),
-    /// The package that carried an event was not acknowledged in time, or the event never left.
-    TimedOut(CallbackId),
-    /// The status changed.
-    Status(Status),
-    /// The quality changed.
-    Quality(Quality),
-    /// A server of ours has ended the session, for this reason; the status follows.
-    Farewell(Box<str>),
 }
 
 /// What became of a package that came in.
@@ -130,7 +116,7 @@ pub struct Connection {
     overdue: Overdue,
     outgoing: OutgoingEvents,
     incoming: IncomingBudget,
-    happened: VecDeque<ConnectionEvent>,
+    happened: Happened,
     /// Whether events to the other side may have numbers: it is one of ours, or may turn out to be.
     numbers_events: bool,
     /// Number of the newest event that got one.
@@ -169,7 +155,7 @@ impl Connection {
             overdue: Overdue::default(),
             outgoing: OutgoingEvents::default(),
             incoming: IncomingBudget::default(),
-            happened: VecDeque::new(),
+            happened: Happened::default(),
             numbers_events: false,
             event_number: 0,
             arrivals: None,
@@ -193,9 +179,15 @@ impl Connection {
 
     /// Why a peer of ours has just ended the session; an event says so, too.
     pub(crate) fn take_farewell(&mut self) -> Option<Box<str>> {
-        let farewell = self.farewell.take();
-        self.happened.extend(farewell.clone().map(ConnectionEvent::Farewell));
-        farewell
+        let farewell = self.farewell.take()?;
+        self.change(ConnectionEvent::Farewell(farewell.clone()));
+        Some(farewell)
+    }
+
+    /// Ends the session for `reason`.
+    pub(crate) fn end_session(&mut self, reason: &str) {
+        self.change(ConnectionEvent::Farewell(reason.into()));
+        self.set_status(Status::Disconnected);
     }
 
     /// Says whether events to the other side may have numbers.
@@ -218,7 +210,7 @@ impl Connection {
             self.congestion.step(&self.config, now.as_secs_f64(), self.latency);
             self.next_congestion_step = now + Duration::from_secs_f64(self.config.min_throttle_time / 2.0);
             if self.congestion.quality != quality {
-                self.happened.push_back(ConnectionEvent::Quality(self.congestion.quality));
+                self.change(ConnectionEvent::Quality(self.congestion.quality));
             }
         }
     }
@@ -241,7 +233,7 @@ impl Connection {
 
     /// What happened next, oldest first.
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
-        let event = self.happened.pop_front()?;
+        let event = self.happened.pop()?;
         if let ConnectionEvent::Event(bytes) = &event {
             self.incoming.release(bytes.len());
         }
@@ -250,7 +242,7 @@ impl Connection {
 
     /// Whether [`Self::poll_event`] has something.
     pub fn has_event(&self) -> bool {
-        !self.happened.is_empty()
+        self.happened.len() > 0
     }
 
     /// Whether the other side is there.
@@ -262,7 +254,7 @@ impl Connection {
     pub fn set_status(&mut self, status: Status) {
         if self.status != status {
             self.status = status;
-            self.happened.push_back(ConnectionEvent::Status(status));
+            self.change(ConnectionEvent::Status(status));
         }
     }
 
@@ -292,5 +284,9 @@ impl Connection {
     /// Packages that are neither acknowledged nor lost yet, oldest first.
     pub fn in_flight(&self) -> &InFlight {
         &self.in_flight
+    }
+
+    fn change(&mut self, change: ConnectionEvent) {
+        self.stats.queue_full += self.happened.change(change, self.status) as u64;
     }
 }

@@ -111,7 +111,7 @@ impl Connection {
         }
         self.stats.events_received += 1;
         let Some(number) = EventNumber::of(&event) else {
-            self.happened.push_back(ConnectionEvent::Event(event));
+            self.happened.push(ConnectionEvent::Event(event));
             return;
         };
         let (size, mut ready) = (event.len(), Vec::new());

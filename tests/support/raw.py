@@ -141,6 +141,12 @@ class RawClient(_Raw):
                 self.time_order = order
         return came
 
+    def start_anew(self):
+        """Be another program from here on, one that has the same port and knows nothing of the first."""
+        self.drain()
+        self.sequence = self.newest = self.time_order = 0
+        self.seen, self.received = set(), []
+
     def has_state(self):
         """Whether any package brought more than an empty update."""
         return any(len(datagram.update) > 1 for datagram in self.received)

@@ -265,6 +265,27 @@ def test_a_reason_that_is_too_long_is_told_in_part(server, client, wait_for):
     assert heard[0] == ("because " * 100)[:255]
 
 
+def test_a_client_that_starts_anew_on_its_old_port_replaces_itself(server, wait_for):
+    """As a program does that crashed, behind a router that gives it the same port again."""
+    told = []
+    server.on_connect(lambda connection: told.append(connection))
+    server.on_disconnect(lambda connection, reason: told.append(reason))
+    server.run_in_thread()
+    with RawClient(server.port) as raw:
+        raw.join()
+        wait_for(lambda: told)
+        for number in (1, 2):
+            # Nearer to the first numbers it might be a package that comes late.
+            assert raw.talk(lambda: raw.sequence > 50)
+            raw.start_anew()
+            raw.join()
+            wait_for(lambda number=number: len(told) == 1 + 2 * number)
+        [connection] = server.connections.values()
+        assert told == [connection, "replaced", connection, "replaced", connection]
+        server.shutdown()
+        assert told[5:] == ["shutdown"]
+
+
 def test_a_client_that_is_silent_for_a_while_is_the_same_player(server, wait_for):
     """Within `idle_removal` it is the same `ServerConnection`, after that another one."""
     told = []

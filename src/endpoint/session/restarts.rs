@@ -20,6 +20,9 @@ const MAX_JUMP: (f64, f64) = (64.0, 45.0);
 /// How long after the beginning of a session packages from before it may still come.
 const STRAGGLERS: Duration = Duration::from_secs(3);
 
+/// Why a session ends where another begins at the same address.
+const REPLACED: &str = "replaced";
+
 /// A client that seems to have started anew on its old port.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RestartCandidate {
@@ -89,6 +92,10 @@ impl ServerConnection {
         time_order: Sqn,
         store: &Store,
     ) {
+        if self.connection.status() == Status::Connected {
+            self.connection.end_session(REPLACED);
+            self.lose_client();
+        }
         let proven = Proven {
             local_sequence: self.connection.local_sequence,
             window: ReceiveWindow::default(),

@@ -58,6 +58,70 @@ fn a_client_that_starts_anew_on_the_port_of_a_lost_session_takes_over() {
 }
 
 #[test]
+fn who_starts_anew_on_the_port_of_a_session_that_goes_on_replaces_it() {
+    let line = Conditions { latency: MS * 5, ..Conditions::default() };
+    let mut world = World::new(line, &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 500);
+    let peer = Arc::clone(world.server.peers().next().unwrap());
+    let take = || {
+        let mut happened = Vec::new();
+        peer.take_events(&mut happened);
+        happened.retain(|event| !matches!(event, ConnectionEvent::Quality(_)));
+        happened
+    };
+    assert_eq!(take(), [ConnectionEvent::Status(Status::Connected)]);
+    let replaced = [
+        ConnectionEvent::Farewell("replaced".into()),
+        ConnectionEvent::Status(Status::Disconnected),
+        ConnectionEvent::Status(Status::Connected),
+    ];
+    for lost_first in [false, true] {
+        world.clients.clear();
+        world.run(MS * if lost_first { 6000 } else { 10 });
+        let was = if lost_first { take() } else { Vec::new() };
+        peer.lock().dispatch(event("FOR THE FIRST"), Some(7)).unwrap();
+        let mut anew = ClientConnection::default();
+        anew.connect(world.now);
+        world.clients.insert(at, anew);
+        world.run(MS * 500);
+        let mut happened = take();
+        assert!(happened.contains(&ConnectionEvent::TimedOut(7)), "{happened:?}");
+        happened.retain(|event| *event != ConnectionEvent::TimedOut(7));
+        if lost_first {
+            // Whoever was told that it is gone is not told again.
+            assert_eq!(was.last(), Some(&ConnectionEvent::Status(Status::Disconnected)));
+            assert_eq!(happened, [ConnectionEvent::Status(Status::Connected)]);
+        } else {
+            assert_eq!(happened, replaced);
+        }
+    }
+    assert_eq!((world.server.connections(), world.server.counters().proven), (1, 1));
+}
+
+#[test]
+fn who_starts_anew_again_and_again_fills_no_queue() {
+    let mut world = World::new(Conditions::default(), &serde_json::json!({"x": 1}));
+    let at = world.join();
+    for _ in 0..20 {
+        world.run(MS * 3500);
+        let mut anew = ClientConnection::default();
+        anew.connect(world.now);
+        world.clients.insert(at, anew);
+    }
+    world.run(MS * 3500);
+    let peer = Arc::clone(world.server.peers().next().unwrap());
+    let stats = peer.lock().connection().stats;
+    let mut happened = Vec::new();
+    peer.take_events(&mut happened);
+    let last = happened.iter().rfind(|event| matches!(event, ConnectionEvent::Status(_)));
+    assert_eq!(last, Some(&ConnectionEvent::Status(Status::Connected)));
+    assert!(happened.len() <= 33, "{happened:?}");
+    let all = stats.queue_full as usize + happened.len();
+    assert!(all > 3 * 20, "what was left out is counted: {all}");
+}
+
+#[test]
 fn a_hello_that_came_again_before_an_outage_ends_no_session() {
     let line = Conditions { latency: MS * 5, ..Conditions::default() };
     let mut world = World::new(line, &serde_json::json!({"x": 1}));
