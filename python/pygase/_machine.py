@@ -19,10 +19,11 @@ from typing import Any
 from pygase import _core
 from pygase._dual import dual, has_own_loop, run_in_thread, share_loop
 from pygase._foreign import settled, workers
+from pygase._forks import runs_in_this_process
 from pygase._loops import Loop, running
-from pygase._pump import ENDS, UserErrors, call_handler, runs_in_this_process
 from pygase._store import GameStateStore, state_of, update_after
 from pygase._ticks import LoopTimer
+from pygase._user_errors import ENDS, UserErrors, call_handler
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState, GameStatus, _merge
 from pygase.utils import logger

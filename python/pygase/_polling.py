@@ -13,8 +13,9 @@ import weakref
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from pygase._client_session import ClientSession
 from pygase._loops import running
-from pygase.connection import ClientConnection, ClientSession
+from pygase.connection import ClientConnection
 
 if TYPE_CHECKING:
     import asyncio

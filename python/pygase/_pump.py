@@ -1,234 +1,42 @@
-"""Runs user code in the thread that runs a client or a server, and wakes up for what the core has to say.
-
-# Contents
-- `UserErrors`: logs what goes wrong in user code
-- `Lane`: keeps the calls for one connection in their order
-- `runs_in_this_process`: says what ends in the child of a fork
-- `Pump`: waits for notices of the core and hands them out
-"""
+"""Wakes up for what the core has to say about a client or server, and has user code called for it."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 import math
-import os
 import threading
 import time
-import weakref
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from pygase import _core
-from pygase._dual import Call, share_loop
+from pygase._dual import share_loop
 from pygase._foreign import settled, workers
+from pygase._forks import runs_in_this_process
+from pygase._lane import LANE_LIMIT, Lane
 from pygase._loops import Tasks, running
-from pygase.event import Event, UniversalEventHandler
+from pygase._user_errors import UserErrors, call_handler, log
+from pygase.event import Event
 from pygase.utils import logger
 
-__all__ = ["Lane", "Pump", "UserErrors", "WrongArgumentsError", "call_handler", "runs_in_this_process"]
+__all__ = ["Pump", "knows_all"]
 
-#: Events of a connection that wait for their handlers unless the options say otherwise; more are dropped.
-LANE_LIMIT = 1024
 #: Seconds of handlers and callbacks between two looks at what came meanwhile.
 SLICE = 0.005
-#: Kinds of errors that are logged one by one; all others, such as of the thousandth event type that nobody
-#: knows, count as one more kind.
-MEMORY = 100
 #: A level that no record has.
 _SILENT = 255
-_OTHERS = ("", "")
-#: Exceptions that are no mistakes of user code: they end what runs it.
-ENDS = (KeyboardInterrupt, SystemExit)
 _STATUSES = ("Disconnected", "Connected", "Connecting")
 #: Seconds that coroutines of the game may go on after the end of a server or client.
 GRACE = 1.0
+#: Seconds to wait for the thread that runs a client or server when it is shut down.
+SHUTDOWN_TIMEOUT = 5.0
 #: Notices that make a client known, under its address.
 ARRIVALS = (_core.NOTICE_CONNECTED, _core.NOTICE_MOVED, _core.NOTICE_HOST)
 #: Seconds that a thread waits for another one that looks at the notices at the same time.
 PATIENCE = 0.1
-#: Seconds between two reports of the same kind of error.
-REPORT_INTERVAL = 10.0
-
-
-class WrongArgumentsError(TypeError):
-    """An event has other arguments than its handler takes."""
-
-
-class UserErrors:
-    """Logs what goes wrong in user code, each kind only once in a while."""
-
-    def __init__(self) -> None:
-        self._silent: dict[tuple[str, str], tuple[float, int]] = {}
-        #: How often each kind of mistake was made.
-        self.counts: Counter[str] = Counter(user_error=0, wrong_arguments=0, unknown_event=0)
-
-    def report(self, what: str, error: BaseException) -> str:
-        """Log an exception with its traceback, or count it if its kind was logged lately.
-
-        Args:
-            what: The user code that failed, such as "handler for MOVE events".
-            error: What it raised.
-
-        Returns:
-            The name of the counter for this kind of error.
-        """
-        if isinstance(error, WrongArgumentsError):
-            self.counts["wrong_arguments"] += 1
-            self.warn(f"wrong arguments for the {what}", str(error))
-            return "wrong_arguments"
-        self.counts["user_error"] += 1
-        more = self._more((what, type(error).__qualname__))
-        if more is not None:
-            _log(logging.ERROR, "exception in the %s%s", what, more, exc_info=error)
-        return "user_error"
-
-    def warn(self, message: str, detail: str = "", level: int = logging.WARNING) -> None:
-        """Log a warning, or count it if it was logged lately.
-
-        Args:
-            message: The warning.
-            detail: What may differ from one time to the next.
-            level: Something worse than a warning.
-        """
-        more = self._more((message, ""))
-        if more is not None:
-            _log(level, "%s%s%s", message, detail and f": {detail}", more)
-
-    def _more(self, kind: tuple[str, str]) -> str | None:
-        """Return what to add to a record of this kind about those left out; None if it is left out itself."""
-        now = time.monotonic()
-        if kind not in self._silent and len(self._silent) >= MEMORY:
-            self._silent = {known: value for known, value in self._silent.items() if now < value[0]}
-            kind = kind if len(self._silent) < MEMORY else _OTHERS
-        until, count = self._silent.get(kind, (now, 0))
-        if now < until:
-            self._silent[kind] = (until, count + 1)
-            return None
-        self._silent[kind] = (now + REPORT_INTERVAL, 0)
-        return f" ({count} more since the last report)" if count else ""
-
-
-def _log(level: int, *record: Any, exc_info: BaseException | None = None) -> None:
-    with suppress(Exception):  # of a filter: what is wrong with the log is no reason to stop
-        logger.log(level, *record, exc_info=exc_info)
-
-
-def call_handler(handlers: Any, event: Event, **kwargs: Any) -> Any:
-    """Call the handler for an event.
-
-    Args:
-        handlers: A `UniversalEventHandler`, or an object with the same methods.
-        event: The event.
-        **kwargs: Additional keyword arguments for the handler.
-
-    Returns:
-        What the handler returns, or an awaitable for it.
-
-    Raises:
-        WrongArgumentsError: The handler does not take the arguments of the event.
-    """
-    handle = getattr(type(handlers), "handle", None)  # pyright: ignore[reportUnknownArgumentType]
-    if handle is not UniversalEventHandler.handle:
-        return handlers.handle(event, **kwargs)
-    handler = handlers._event_handlers[event.type]
-    arguments = {**event.handler_kwargs, **kwargs}
-    try:
-        return handler(*event.handler_args, **arguments)
-    except TypeError as error:
-        # Raised by the call itself, before any code of the handler ran.
-        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-            raise WrongArgumentsError(str(error)) from None
-        raise
-
-
-class Lane:
-    """The calls for one connection, each begun when the one before it has ended."""
-
-    def __init__(
-        self,
-        errors: UserErrors,
-        ready: Callable[[Lane], None],
-        start: Callable[[Coroutine[Any, Any, None]], Any],
-        counters: Counter[str] | None = None,
-        limit: int = LANE_LIMIT,
-    ) -> None:
-        self._limit = limit
-        self.counters: Counter[str] = Counter() if counters is None else counters
-        self.is_busy = False
-        self._start = start
-        self._errors = errors
-        self._ready = ready
-        self._is_ready = False
-        self._waiting: deque[tuple[str, Callable[[], Any]]] = deque()
-
-    def add(self, what: str, function: Callable[[], Any], *, droppable: bool = False) -> None:
-        """Have a function called after those that were added before.
-
-        Args:
-            what: What the function is, for the log.
-            function: What to call; an awaitable it returns is awaited.
-            droppable: Whether it is left out when too many wait.
-        """
-        if droppable and len(self._waiting) >= self._limit:
-            self.counters["queue_full"] += 1
-            self._errors.warn("too many calls wait; some are dropped", what)
-            return
-        self._waiting.append((what, function))
-        self._look()
-
-    @property
-    def waiting(self) -> int:
-        """How many calls wait for those before them."""
-        return len(self._waiting)
-
-    def step(self) -> None:
-        """Call the next function; to be called when this lane has said that it is ready."""
-        self._is_ready = False
-        what, function = self._waiting.popleft()
-        try:
-            awaitable = self._begin(what, function)
-            if awaitable is not None:
-                self.is_busy = True
-                self._start(self._finish(what, awaitable))
-        finally:
-            self._look()
-
-    def _look(self) -> None:
-        if self._waiting and not self.is_busy and not self._is_ready:
-            self._is_ready = True
-            self._ready(self)
-
-    def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
-        import asyncio
-
-        try:
-            result = function()
-            if (isinstance(result, Call) or asyncio.isfuture(result)) and result.done():
-                result = result.result()
-            return result if inspect.isawaitable(result) else None
-        except ENDS:
-            raise
-        except BaseException as error:  # none is meant for the event loop: it has not begun to wait
-            self._failed(what, error)
-            return None
-
-    async def _finish(self, what: str, awaitable: Awaitable[Any]) -> None:
-        try:
-            await settled(awaitable)
-        except BaseException as error:
-            loop = running()
-            if loop is None or not loop.is_users(error):
-                raise
-            self._failed(what, error)
-        finally:
-            self.is_busy = False
-            self._look()
-
-    def _failed(self, what: str, error: BaseException) -> None:
-        self.counters[self._errors.report(what, error)] += 1
 
 
 class Pump:
@@ -322,7 +130,7 @@ class Pump:
                         await bell.wait(self._due)
                 grace = GRACE
             except SystemExit:
-                _log(logging.ERROR, "%s ends, because a handler or callback called sys.exit().", self.name)
+                log(logging.ERROR, "%s ends, because a handler or callback called sys.exit().", self.name)
                 raise
             finally:
                 await bell.close()
@@ -442,7 +250,7 @@ class Pump:
     def _take(self, notice: tuple[int, int, Any]) -> None:
         kind, tag, payload = notice
         if kind == _core.NOTICE_LOG:
-            _log(tag, "%s", payload)
+            log(tag, "%s", payload)
             return
         try:
             self.take(kind, tag, payload)
@@ -481,32 +289,6 @@ class Pump:
         deadline = time.monotonic() + seconds
         while self._ready and time.monotonic() < deadline:
             self._ready.popleft().step()
-
-
-_runners: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def runs_in_this_process(runner: Any) -> None:
-    """Have the `_leave_behind` of an object called in the child of a fork, where its threads are missing.
-
-    Args:
-        runner: The object.
-    """
-    _runners.add(runner)
-
-
-def _leave_all_behind() -> None:
-    for runner in list(_runners):
-        runner._leave_behind()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_core.fork_is_near,
-        after_in_parent=_core.fork_is_over,
-        after_in_child=_core.fork_is_over,
-    )
-    os.register_at_fork(after_in_child=_leave_all_behind)
 
 
 async def _both(handlers: Any, wire: Any, event: Event) -> None:

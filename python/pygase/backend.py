@@ -19,9 +19,10 @@ from pygase._dual import check_port, dual, run_in_thread
 from pygase._life import Bans, Hooks, Reason
 from pygase._loops import running
 from pygase._machine import GameStateMachine
+from pygase._server_session import ServerSession
 from pygase._store import GameStateStore
 from pygase.client import send
-from pygase.connection import ServerConnection, ServerSession, gauges_of
+from pygase.connection import ServerConnection, gauges_of
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState
 from pygase.gamestate import GameStateUpdate as GameStateUpdate  # games may take these from here, too

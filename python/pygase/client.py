@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pygase import _core
+from pygase._client_session import ClientSession
 from pygase._dual import check_port, dual, run_in_thread
 from pygase._life import Hooks
 from pygase._polling import PolledSession
 from pygase._snapshots import Path, Snapshots, check_delay, keys_of
-from pygase.connection import ClientConnection, ClientSession, Connection, gauges_of
+from pygase.connection import ClientConnection, Connection, gauges_of
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState
 from pygase.options import ClientOptions, ClientSettings, Unpack, make_options

@@ -203,7 +203,7 @@ def test_errors(owner, function):
 
 def find(name):
     return next((value for path, value in CLASSES.items() if path.endswith(f".{name}")), None) or getattr(
-        importlib.import_module("pygase._pump"), name, None
+        importlib.import_module("pygase._user_errors"), name, None
     )
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import pygase
-from pygase import _pump
+from pygase import _user_errors
 
 BLOCK = 1.5
 
@@ -200,12 +200,12 @@ def test_a_mistake_in_the_game_loop_is_logged_and_counted(game, place, kind, wai
 
 def test_reports_of_one_kind_have_a_distance_and_a_count(monkeypatch, caplog):
     now = [100.0]
-    monkeypatch.setattr(_pump.time, "monotonic", lambda: now[0])
-    errors = _pump.UserErrors()
+    monkeypatch.setattr(_user_errors.time, "monotonic", lambda: now[0])
+    errors = _user_errors.UserErrors()
     for _ in range(1000):
         errors.report("handler for A events", ValueError())
     errors.report("handler for A events", KeyError())
-    now[0] += _pump.REPORT_INTERVAL + 0.1
+    now[0] += _user_errors.REPORT_INTERVAL + 0.1
     errors.report("handler for A events", ValueError())
     texts = [record.getMessage() for record in caplog.records]
     assert texts == [
@@ -223,7 +223,7 @@ def test_event_types_that_nobody_knows_are_a_bounded_number_of_lines(game, wait_
         game.client.dispatch_event(f"NOBODY {number}" + "x" * 500, retries=5)
     wait_for(lambda: game.errors("unknown_event") == 300)
     texts = [record.getMessage() for record in caplog.records if "no handler" in record.getMessage()]
-    assert 10 < len(texts) <= _pump.MEMORY + 2
+    assert 10 < len(texts) <= _user_errors.MEMORY + 2
     assert max(map(len, texts)) < 200
     game.goes_on(wait_for)
 

@@ -7,10 +7,11 @@ from collections import deque
 
 import pytest
 
-from pygase import _pump
+from pygase import _user_errors
 from pygase._dual import check_port, dual, has_own_loop, run_in_thread
+from pygase._lane import Lane
 from pygase._loops import running
-from pygase._pump import Lane, UserErrors
+from pygase._user_errors import UserErrors
 
 
 def run_lane(*functions, droppable=False, limit=1024):
@@ -167,13 +168,13 @@ def test_done_futures_take_no_task():
 def test_errors_of_a_kind_are_logged_once_in_a_while(monkeypatch, caplog):
     errors = UserErrors()
     now = [0.0]
-    monkeypatch.setattr(_pump.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(_user_errors.time, "monotonic", lambda: now[0])
     for _ in range(3):
         errors.report("handler for A events", ValueError("no"))
     errors.report("handler for B events", ValueError("no"))
     errors.report("handler for A events", KeyError("no"))
     assert len(caplog.records) == 3
-    now[0] = _pump.REPORT_INTERVAL
+    now[0] = _user_errors.REPORT_INTERVAL
     errors.report("handler for A events", ValueError("no"))
     assert "2 more since the last report" in caplog.messages[-1]
     assert caplog.records[-1].levelno == logging.ERROR
@@ -182,10 +183,10 @@ def test_errors_of_a_kind_are_logged_once_in_a_while(monkeypatch, caplog):
 def test_warnings_are_logged_once_in_a_while(monkeypatch, caplog):
     errors = UserErrors()
     now = [0.0]
-    monkeypatch.setattr(_pump.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(_user_errors.time, "monotonic", lambda: now[0])
     for detail in ("a", "b", "c"):
         errors.warn("wrong", detail)
-    now[0] = _pump.REPORT_INTERVAL
+    now[0] = _user_errors.REPORT_INTERVAL
     errors.warn("wrong", "d")
     assert caplog.messages == ["wrong: a", "wrong: d (2 more since the last report)"]
 

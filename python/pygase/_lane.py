@@ -1,0 +1,105 @@
+"""Keeps the calls of user code for one connection in their order."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from pygase._dual import Call
+from pygase._foreign import settled
+from pygase._loops import running
+from pygase._user_errors import ENDS, UserErrors
+
+__all__ = ["LANE_LIMIT", "Lane"]
+
+#: Calls of handlers that wait for those before them unless the options say otherwise; more are dropped.
+LANE_LIMIT = 1024
+
+
+class Lane:
+    """The calls for one connection, each begun when the one before it has ended."""
+
+    def __init__(
+        self,
+        errors: UserErrors,
+        ready: Callable[[Lane], None],
+        start: Callable[[Coroutine[Any, Any, None]], Any],
+        counters: Counter[str] | None = None,
+        limit: int = LANE_LIMIT,
+    ) -> None:
+        self._limit = limit
+        self.counters: Counter[str] = Counter() if counters is None else counters
+        self.is_busy = False
+        self._start = start
+        self._errors = errors
+        self._ready = ready
+        self._is_ready = False
+        self._waiting: deque[tuple[str, Callable[[], Any]]] = deque()
+
+    def add(self, what: str, function: Callable[[], Any], *, droppable: bool = False) -> None:
+        """Have a function called after those that were added before.
+
+        Args:
+            what: What the function is, for the log.
+            function: What to call; an awaitable it returns is awaited.
+            droppable: Whether it is left out when too many wait.
+        """
+        if droppable and len(self._waiting) >= self._limit:
+            self.counters["queue_full"] += 1
+            self._errors.warn("too many calls wait; some are dropped", what)
+            return
+        self._waiting.append((what, function))
+        self._look()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for those before them."""
+        return len(self._waiting)
+
+    def step(self) -> None:
+        """Call the next function; to be called when this lane has said that it is ready."""
+        self._is_ready = False
+        what, function = self._waiting.popleft()
+        try:
+            awaitable = self._begin(what, function)
+            if awaitable is not None:
+                self.is_busy = True
+                self._start(self._finish(what, awaitable))
+        finally:
+            self._look()
+
+    def _look(self) -> None:
+        if self._waiting and not self.is_busy and not self._is_ready:
+            self._is_ready = True
+            self._ready(self)
+
+    def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
+        import asyncio
+
+        try:
+            result = function()
+            if (isinstance(result, Call) or asyncio.isfuture(result)) and result.done():
+                result = result.result()
+            return result if inspect.isawaitable(result) else None
+        except ENDS:
+            raise
+        except BaseException as error:  # none is meant for the event loop: it has not begun to wait
+            self._failed(what, error)
+            return None
+
+    async def _finish(self, what: str, awaitable: Awaitable[Any]) -> None:
+        try:
+            await settled(awaitable)
+        except BaseException as error:
+            loop = running()
+            if loop is None or not loop.is_users(error):
+                raise
+            self._failed(what, error)
+        finally:
+            self.is_busy = False
+            self._look()
+
+    def _failed(self, what: str, error: BaseException) -> None:
+        self.counters[self._errors.report(what, error)] += 1
