@@ -4,9 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod cost;
+mod deletions;
 mod labels;
 mod merging;
 mod model;
 mod network;
+mod server;
 mod traces;
 mod whole;

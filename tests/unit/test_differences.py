@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What the README calls the difference, and the tests of it: a file below `tests` or `src`, and the function.
 TESTS = {
     "game loop": [
-        "tests/compat/test_backend.py::test_keeps_its_interval",
+        "tests/compat/test_game_loop.py::test_keeps_its_interval",
         "tests/unit/test_shim_backend.py::test_game_loop_keeps_its_interval",
     ],
     "a busy Python thread": [
@@ -24,7 +24,7 @@ TESTS = {
     ],
     "an exception in a handler or a time step": [
         "tests/compat/test_client.py::test_a_handler_that_raises_stops_nothing",
-        "tests/compat/test_backend.py::test_exceptions_stop_nothing",
+        "tests/compat/test_game_loop.py::test_exceptions_stop_nothing",
     ],
     "an event type without a handler": ["tests/compat/test_client.py::test_an_unknown_event_stops_nothing"],
     "joining a server that has run for 11 minutes": [
@@ -39,7 +39,7 @@ TESTS = {
         "tests/interop/test_sessions.py::test_a_large_state_reaches_their_client"
     ],
     "a single value or event too large for a package": [
-        "tests/compat/test_backend.py::test_too_large_a_leaf_is_named",
+        "tests/compat/test_store.py::test_too_large_a_leaf_is_named",
         "tests/compat/test_connection.py::test_dispatch_refuses_what_never_fits",
     ],
     "the acknowledgement before a gap": [
@@ -62,7 +62,7 @@ TESTS = {
         "src/endpoint/tests/playing.rs::silence_disconnects_and_is_forgotten_and_a_probe_comes_back",
         "src/endpoint/tests/returning.rs::a_client_that_was_away_asks_for_the_state_though_its_game_sleeps",
     ],
-    "two handlers in one tick": ["tests/compat/test_backend.py::test_updates_of_one_tick_merge_deeply"],
+    "two handlers in one tick": ["tests/compat/test_game_loop.py::test_updates_of_one_tick_merge_deeply"],
     "`Server.dispatch_event(..., key=value)`": ["tests/compat/test_backend.py::test_keyword_arguments"],
     "a stranger's first package": [
         "tests/unit/test_admission.py::test_an_address_that_proves_nothing_stays_nobody",
@@ -80,7 +80,7 @@ TESTS = {
     ],
     "a value that cannot be sent": [
         "tests/compat/test_event.py::test_unserialisable_names_the_path",
-        "tests/compat/test_backend.py::test_unserialisable_is_refused_at_the_call",
+        "tests/compat/test_store.py::test_unserialisable_is_refused_at_the_call",
     ],
     "an event type that is no string": ["tests/compat/test_event.py::test_the_type_is_a_string"],
     "a client that is not connected": [
@@ -107,9 +107,9 @@ TESTS = {
     "`shutdown` of a server that does not run": [
         "tests/unit/test_shim_backend.py::test_server_that_does_not_run"
     ],
-    "`stop` before the first time step": ["tests/compat/test_backend.py::test_stop_right_after_start"],
+    "`stop` before the first time step": ["tests/compat/test_game_loop.py::test_stop_right_after_start"],
     "a handler in the game loop that returns None": [
-        "tests/compat/test_backend.py::test_handlers_may_return_nothing"
+        "tests/compat/test_game_loop.py::test_handlers_may_return_nothing"
     ],
     "`wait_until(..., timeout=0)`": ["tests/compat/test_waiting.py::test_a_condition_is_looked_at_once"],
     "`LockedRessource`, `.ressource`": ["tests/compat/test_utils.py::test_both_spellings"],
