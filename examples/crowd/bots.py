@@ -25,28 +25,39 @@ class Bot(pygase.Client):
     def __init__(self, dice):
         """Make a bot that is not connected yet; `dice` is its `random.Random`."""
         # Ten packages a second are enough for somebody who decides every 0.4 seconds.
-        super().__init__(interval_good=0.1, interval_bad=0.1)
-        self.seat = None
+        super().__init__(interval_good=0.1, interval_bad=0.5)
+        self.is_there, self.seat = False, None
         self.circle = dice.uniform(60.0, 330.0)  # how far from the middle of the flock it flies
         self.next_thought = time.monotonic() + dice.uniform(0.0, THINK)
         self.register_event_handler("WELCOME", self.on_welcome)
-        self.on_connect(lambda: self.dispatch_event("JOIN", retries=10))
+        self.on_connect(self.on_arrival)
+
+    def on_arrival(self):
+        self.is_there = True
 
     def on_welcome(self, seat):
         self.seat = seat
 
-    def think(self, now):
-        """Look where we are, and steer around the middle of the flock."""
-        self.poll()
-        if self.seat is None or now < self.next_thought:
-            return
-        self.next_thought = now + THINK
+    def place(self):
+        """Return where this bot is: nowhere before it has a seat, and after it was silent for too long."""
+        if self.seat is None:
+            return NOBODY, NOBODY
         flock, place = divmod(self.seat, FLOCK)
         # The first state comes in several packages: a flock may not be there yet.
         seats = getattr(self.snapshot(), "flocks", {}).get(flock)
-        x, y = seats[2 * place : 2 * place + 2] if seats else (NOBODY, NOBODY)
-        if x == NOBODY:
+        return seats[2 * place : 2 * place + 2] if seats else (NOBODY, NOBODY)
+
+    def think(self, now):
+        """Look where we are, and steer around the middle of the flock."""
+        self.poll()
+        if not self.is_there or now < self.next_thought:
             return
+        self.next_thought = now + THINK
+        x, y = self.place()
+        if x == NOBODY:
+            self.dispatch_event("JOIN")  # until there is an answer
+            return
+        flock = self.seat // FLOCK
         to_x, to_y = (goal - at for goal, at in zip(middle(flock, now), (x, y), strict=True))
         distance = math.hypot(to_x, to_y) or 1.0
         # Straight to it from afar, away from it when too close, and around it in between.

@@ -12,6 +12,7 @@ import pygase
 from world import STEP, World
 
 PACKAGES = 0.05  # seconds between two packages to a client; the state of 500 fits into three of them
+THROTTLED = 0.5  # the same where packages take long: what lets a machine that is too slow for 500 breathe
 
 
 class CrowdServer:
@@ -27,8 +28,8 @@ class CrowdServer:
             time_step_function=self.time_step,
             event_handlers={"JOIN": self.on_join, "STEER": self.on_steer},
             interval_good=PACKAGES,
-            interval_bad=PACKAGES,
-            connection_timeout=2.0,
+            interval_bad=THROTTLED,
+            connection_timeout=3.0,
         )
         self.backend.server.on_disconnect(lambda client, reason: self.gone.append(client.remote_address))
 
@@ -49,11 +50,13 @@ class CrowdServer:
                 return  # it may go on asking, and watch meanwhile
             self.seats[client_address] = seat
         seat = self.seats[client_address]
-        self.backend.server.dispatch_event("WELCOME", seat, target_client=client_address, retries=5)
+        self.backend.server.dispatch_event("WELCOME", seat, target_client=client_address)
 
     def on_steer(self, direction, client_address, **_):
         if client_address in self.seats:
             self.world.steer(self.seats[client_address], direction)
+        else:
+            self.on_join(client_address)  # it was silent for so long that its seat was taken
 
 
 def main():

@@ -25,6 +25,24 @@ def test_there_are_so_many_seats_and_they_come_back(world):
     assert crowd.join() == seats[1]
 
 
+def test_whoever_steers_without_a_seat_gets_one(world, monkeypatch):
+    server = importlib.import_module("server")
+    sys.modules.pop("server")
+    crowd, told = server.CrowdServer(2), []
+    monkeypatch.setattr(
+        crowd.backend.server,
+        "dispatch_event",
+        lambda *event, target_client: told.append((target_client, *event)),
+    )
+    crowd.on_join(client_address="a")
+    crowd.gone.append("a")
+    crowd.time_step(crowd.backend.game_state_store.get_game_state(), 0.1)
+    crowd.on_join(client_address="b")
+    crowd.on_steer(64, client_address="a")
+    assert told == [("a", "WELCOME", 0), ("b", "WELCOME", 0), ("a", "WELCOME", 1)]
+    assert sorted(crowd.world.places) == [0, 1]
+
+
 def test_bots_go_where_they_want_and_stay_on_the_field(world):
     crowd = world.World(60)
     seat = crowd.join()
@@ -56,13 +74,19 @@ def playing(port, number):
     return bots
 
 
-def test_bots_fill_the_world_and_leave_it():
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+def test_bots_fill_the_world_and_find_back_when_they_were_silent():
     with serving(CROWD / "server.py", "--seats", 60) as (_, port), watching(port) as client:
         bots = playing(port, 60)
         client.wait_until(lambda state: max(state.flocks[0] + state.flocks[1]) < 5000, timeout=30)
+        bots.send_signal(signal.SIGSTOP)
+        try:
+            client.wait_until(lambda state: min(state.flocks[0] + state.flocks[1]) > 5000, timeout=30)
+        finally:
+            bots.send_signal(signal.SIGCONT)
+        client.wait_until(lambda state: max(state.flocks[0] + state.flocks[1]) < 5000, timeout=30)
         bots.send_signal(signal.SIGINT)
         finish(bots)
-        client.wait_until(lambda state: min(state.flocks[0] + state.flocks[1]) > 5000, timeout=30)
 
 
 def test_somebody_watches():
