@@ -4,42 +4,24 @@
 //! chosen rate. It keeps no copy of the state: what is measured is the server.
 
 mod age;
+mod clients;
+mod ports;
 
-use std::{
-    cell::RefCell, cmp::Reverse, collections::BinaryHeap, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration,
-};
-
-use tokio::{
-    net::UdpSocket,
-    runtime::Builder,
-    task::{self, LocalSet},
-    time::{Instant, sleep_until},
-};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 pub use age::{Ages, StateClock};
 
 use super::{
-    clock,
     error::NetError,
     udp,
     worker::{Shared, Worker},
 };
-use crate::{
-    connection::{Config, Connection, Receipt},
-    wire::{Body, Kind, Package, Sqn, limits, msgpack},
-};
+use ports::Opening;
 
 /// Width of a bar of the round trip histogram.
 const RTT_STEP: Duration = Duration::from_micros(100);
 /// Bars of it; the last one stands for all that is longer.
 const RTT_STEPS: usize = 20_000;
-/// How late a client may be with a package before the generator counts itself as late.
-const LATE: Duration = Duration::from_millis(10);
-/// Of so many clients, one looks how old its state is.
-const AGE_SAMPLE: usize = 64;
-/// Packages sent in a row before the clients listen again.
-const SENDS_PER_TURN: usize = 32;
-
 /// What to do to a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadOptions {
@@ -139,9 +121,8 @@ impl Load {
             return Err(NetError::NotAtHome { host: host.to_owned(), port });
         }
         // All sockets at once, so that too low a limit on open files is an error here.
-        let sockets: Vec<_> =
-            (0..options.clients).map(|_| udp::connect(remote)).collect::<Result<_, _>>().map_err(failed)?;
-        let work = move |shared: &Shared<LoadReport>| run(sockets, &options, shared);
+        let sockets = Opening::new(remote, options.clients).map_err(failed)?;
+        let work = move |shared: &Shared<LoadReport>| clients::run(sockets, &options, shared);
         Ok(Self(Worker::start("pygase-load", work).map_err(failed)?))
     }
 
@@ -166,215 +147,6 @@ fn is_at_home(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
-}
-
-/// A moment of the clock, for tokio.
-fn moment(at: Duration) -> Instant {
-    Instant::from_std(clock::instant(at))
-}
-
-/// The thread: starts the clients one by one, measures, and publishes what they see.
-fn run(sockets: Vec<std::net::UdpSocket>, options: &LoadOptions, shared: &Shared<LoadReport>) {
-    const PUBLISH: Duration = Duration::from_millis(250);
-    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
-    let clients = LocalSet::new();
-    let ages =
-        options.clock.as_ref().map(|it| Ages::new(it, clock::now(), clock::wall())).unwrap_or_default();
-    let packages = vec![0; sockets.len()];
-    let report = Rc::new(RefCell::new(LoadReport { packages, ages, ..LoadReport::default() }));
-    clients.block_on(&runtime, async {
-        let begin = clock::now();
-        let ramp = Duration::from_secs_f64(options.clients as f64 / options.ramp.max(1.0));
-        let start_of = |index| begin + ramp.mul_f64(index as f64 / options.clients.max(1) as f64);
-        let starts =
-            sockets.into_iter().enumerate().map(|(index, socket)| (start_of(index), socket)).collect();
-        task::spawn_local(talk(starts, options.clone(), Rc::clone(&report)));
-        let (from, until) = (begin + ramp, begin + ramp + options.measure);
-        while clock::now() < until && !shared.is_stopped() {
-            let now = clock::now();
-            {
-                let mut report = report.borrow_mut();
-                report.measuring = now >= from;
-                report.measured = now.saturating_sub(from);
-                shared.publish(|published| published.clone_from(&report));
-            }
-            let next = if report.borrow().measuring { until } else { from };
-            sleep_until(moment((now + PUBLISH).min(next.max(now)))).await;
-        }
-        let mut report = report.borrow_mut();
-        report.measured = clock::now().min(until).saturating_sub(from);
-        shared.publish(|published| published.clone_from(&report));
-    });
-}
-
-/// Starts each client at its time and sends what it has to send, on its grid. One timer for all of them: with one
-/// each, timers would take most of the generator's time.
-async fn talk(
-    starts: Vec<(Duration, std::net::UdpSocket)>,
-    options: LoadOptions,
-    report: Rc<RefCell<LoadReport>>,
-) {
-    let buffer = Rc::new(RefCell::new([0; limits::MAX_DATAGRAM]));
-    let mut due: BinaryHeap<_> =
-        starts.iter().enumerate().map(|(index, (at, _))| Reverse((*at, index))).collect();
-    let mut clients = Vec::with_capacity(starts.len());
-    let mut starts = starts.into_iter();
-    let mut in_a_row = 0;
-    while let Some(&Reverse((at, index))) = due.peek() {
-        if at > clock::now() {
-            sleep_until(moment(at)).await;
-            in_a_row = 0;
-            continue;
-        }
-        due.pop();
-        // They start in order.
-        if index == clients.len()
-            && let Some((at, socket)) = starts.next()
-        {
-            let Ok(socket) = UdpSocket::from_std(socket) else { return };
-            let client = Client::new(index, Rc::clone(&report), &options, at);
-            let client = Rc::new((socket, RefCell::new(client)));
-            task::spawn_local(listen(Rc::clone(&client), Rc::clone(&buffer)));
-            clients.push(client);
-            report.borrow_mut().started += 1;
-        }
-        let Some((socket, client)) = clients.get(index).map(Rc::as_ref) else { return };
-        due.push(Reverse((client.borrow_mut().send(socket), index)));
-        in_a_row += 1;
-        if in_a_row == SENDS_PER_TURN {
-            task::yield_now().await;
-            in_a_row = 0;
-        }
-    }
-}
-
-/// Takes in what comes for a client, as long as the load is on.
-async fn listen(client: Rc<(UdpSocket, RefCell<Client>)>, buffer: Rc<RefCell<[u8; limits::MAX_DATAGRAM]>>) {
-    let (socket, client) = &*client;
-    while socket.readable().await.is_ok() {
-        let buffer = &mut *buffer.borrow_mut();
-        while let Ok(size) = socket.try_recv(buffer) {
-            client.borrow_mut().receive(buffer.get(..size).unwrap_or_default());
-        }
-    }
-}
-
-/// One client: what a player's machine says on the wire.
-struct Client {
-    index: usize,
-    report: Rc<RefCell<LoadReport>>,
-    connection: Connection,
-    time_order: Sqn,
-    next_send: Duration,
-    event: Option<(Arc<[u8]>, Duration)>,
-    next_event: Duration,
-    /// Where to look how old the state is, and the moment it said last.
-    clock: Option<(StateClock, Option<f64>)>,
-    answered: bool,
-    lost: u64,
-}
-
-impl Client {
-    fn new(index: usize, report: Rc<RefCell<LoadReport>>, options: &LoadOptions, start: Duration) -> Self {
-        let event = options.event.clone();
-        let event = event.map(|(bytes, rate)| (bytes, Duration::from_secs_f64(1.0 / rate.max(1e-3))));
-        let clock =
-            options.clock.clone().filter(|_| index.is_multiple_of(AGE_SAMPLE)).map(|clock| (clock, None));
-        Self {
-            index,
-            report,
-            connection: Connection::new(Config::default()),
-            time_order: Sqn::ZERO,
-            next_send: start,
-            event,
-            next_event: start,
-            clock,
-            answered: false,
-            lost: 0,
-        }
-    }
-
-    /// Sends a package; returns when the next one is due.
-    fn send(&mut self, socket: &UdpSocket) -> Duration {
-        let now = clock::now();
-        let report = &mut *self.report.borrow_mut();
-        if report.measuring && now.saturating_sub(self.next_send) > LATE {
-            report.late_sends += 1;
-        }
-        self.connection.handle_timeout(now);
-        if let Some((event, interval)) = &self.event
-            && self.answered
-        {
-            // What has no room in this package, and was not sent while nothing answered, is left out.
-            self.next_event =
-                self.next_event.max(now.saturating_sub(*interval * limits::EVENTS_PER_PACKAGE as u32));
-            while now >= self.next_event {
-                self.next_event += *interval;
-                report.events_sent += u64::from(report.measuring);
-                // Events of a chosen size are the caller's to check; one that never fits is not sent.
-                let _ = self.connection.dispatch(Arc::clone(event), None, crate::endpoint::MAX_CLIENT_EVENT);
-            }
-        }
-        let mut out = Vec::with_capacity(64);
-        let body = Body::Client { time_order: self.time_order };
-        let limit = limits::MAX_DATAGRAM;
-        if self.connection.write_package(now, body, limit, limits::EVENTS_PER_PACKAGE, &mut out).is_ok()
-            && socket.try_send(&out).is_ok()
-            && report.measuring
-        {
-            report.sent += 1;
-            report.bytes_out += out.len() as u64;
-        }
-        let lost = self.connection.stats.lost;
-        report.lost += if report.measuring { lost - self.lost } else { 0 };
-        self.lost = lost;
-        let interval = self.connection.interval(now);
-        let next = self.next_send + interval;
-        self.next_send = if next > now { next } else { now + interval };
-        self.next_send
-    }
-
-    fn receive(&mut self, datagram: &[u8]) {
-        let now = clock::now();
-        let report = &mut *self.report.borrow_mut();
-        let Ok(package) = Package::decode(Kind::Server, datagram) else {
-            report.malformed += 1;
-            return;
-        };
-        if !self.answered {
-            self.answered = true;
-            report.answered += 1;
-        }
-        let receipt = self.connection.receive(now, &package);
-        while self.connection.poll_event().is_some() {}
-        if receipt == Receipt::Dropped {
-            report.duplicate += 1;
-            return;
-        }
-        if let Body::Server { update } = package.body
-            && let Ok(time_order) = msgpack::update_time_order(update)
-            && time_order.newer_than(self.time_order)
-        {
-            report.joined += usize::from(self.time_order == Sqn::ZERO);
-            self.time_order = time_order;
-            if let Some((clock, made)) = &mut self.clock {
-                *made = clock.read(update).or(*made);
-            }
-        }
-        if report.measuring {
-            if let Some((_, Some(made))) = self.clock {
-                report.ages.note(now, made);
-            }
-            if let Some(count) = report.packages.get_mut(self.index) {
-                *count += 1;
-            }
-            report.bytes_in += datagram.len() as u64;
-            report.events_received += package.events().count() as u64;
-            if let Some(round_trip) = self.connection.take_round_trip() {
-                report.count_rtt(round_trip);
-            }
-        }
     }
 }
 

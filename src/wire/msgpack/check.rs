@@ -95,16 +95,33 @@ pub fn update_label(bytes: &[u8]) -> Result<(Sqn, bool), WireError> {
     let mut time_order = None;
     fields(bytes, WireError::NotAnUpdate, |key, first, value| {
         if key == limits::TIME_ORDER_KEY {
-            let Token::Uint(number) = first else {
-                return Err(WireError::NotAnUpdate("its time_order is not a sequence number"));
-            };
-            let number = u16::try_from(number)
-                .map_err(|_| WireError::NotAnUpdate("its time_order exceeds the maximum sequence number"))?;
-            time_order = Some((Sqn::new(number), value.first() == Some(&PART_FORM)));
+            time_order = Some((sequence_number(first)?, value.first() == Some(&PART_FORM)));
         }
         Ok(())
     })?;
     time_order.ok_or(WireError::NotAnUpdate("it has no time_order"))
+}
+
+/// The time order of an update, found without a look at what else is in it: for those who do not read that.
+pub fn peek_time_order(bytes: &[u8]) -> Result<Sqn, WireError> {
+    let mut reader = Reader::new(bytes);
+    let Token::Map(length) = reader.next()? else { return Err(WireError::NotAnUpdate("it is not a map")) };
+    for _ in 0..length {
+        if reader.next()? == Token::Str(limits::TIME_ORDER_KEY) {
+            return sequence_number(reader.next()?);
+        }
+        reader.skip()?;
+    }
+    Err(WireError::NotAnUpdate("it has no time_order"))
+}
+
+/// The time order that a token stands for.
+fn sequence_number(token: Token<'_>) -> Result<Sqn, WireError> {
+    let Token::Uint(number) = token else {
+        return Err(WireError::NotAnUpdate("its time_order is not a sequence number"));
+    };
+    let too_large = |_| WireError::NotAnUpdate("its time_order exceeds the maximum sequence number");
+    u16::try_from(number).map(Sqn::new).map_err(too_large)
 }
 
 /// Walks a map with text keys once, checking everything in it, and shows each key with the first token and

@@ -13,7 +13,8 @@ mod write;
 mod tests;
 
 pub use check::{
-    EventParts, Limits, check, check_event, check_update, event_parts, update_label, update_time_order,
+    EventParts, Limits, check, check_event, check_update, event_parts, peek_time_order, update_label,
+    update_time_order,
 };
 pub use key::canonical_key;
 pub use read::{Reader, Token, first_uint};

@@ -201,6 +201,21 @@ fn a_fixed_time_order_can_be_patched_at_its_end() {
     assert_eq!(update_time_order(&out), Ok(Sqn::new(0x0102)));
 }
 
+#[test]
+fn a_time_order_is_found_wherever_it_is_and_whatever_else_is_there() {
+    let last = b"\x82\xa1x\x92\x01\x81\xaatime_order\x09\xaatime_order\xcd\x01\x02";
+    let first = b"\x82\xaatime_order\x07\xa1x\xc1";
+    assert_eq!(peek_time_order(last), Ok(Sqn::new(0x0102)));
+    assert_eq!(update_time_order(last), Ok(Sqn::new(0x0102)));
+    assert_eq!(peek_time_order(first), Ok(Sqn::new(7)));
+    assert!(update_time_order(first).is_err());
+    for none in
+        [&b"\x80"[..], b"\x01", b"", b"\x81\xaatime_order\xa1x", b"\x81\xaatime_order\xce\x00\x01\x00\x00"]
+    {
+        assert!(peek_time_order(none).is_err(), "{none:?}");
+    }
+}
+
 /// The value that the tokens stand for.
 fn value(reader: &mut Reader<'_>) -> Result<Value, WireError> {
     Ok(match reader.next()? {
