@@ -13,6 +13,7 @@ mod commons;
 mod config;
 mod counters;
 mod peer;
+mod reasons;
 mod schedule;
 mod server;
 mod session;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{HELLO, admission},
+    super::{HELLO, admission, reasons::SHUT_DOWN},
     ClientConnection, Greeting, PROBES_AFTER_SHUTDOWN, Phase, SLOW_INTERVAL,
 };
 use crate::{
@@ -23,8 +23,6 @@ const GREETING: u32 = 120;
 const STRAGGLERS: i32 = 1000;
 /// The size of an update with nothing in it.
 const EMPTY_UPDATE: usize = 17;
-/// Why a server that may be back soon sends its clients away.
-const SHUT_DOWN: &str = "shutdown";
 /// How long a client that was sent away for another reason stays away.
 const REST: Duration = Duration::from_secs(5);
 

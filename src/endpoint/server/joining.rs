@@ -9,6 +9,7 @@ use super::{
         bucket::Bucket,
         commons::Room,
         empty_update,
+        reasons::FULL,
         session::{Lapsed, write_farewell},
     },
     Entry, ServerEndpoint, ServerEvent, time_order,
@@ -17,9 +18,6 @@ use crate::{
     connection::{ReceiveWindow, token_in},
     wire::{Header, Package, Sqn},
 };
-
-/// What a client of ours is told when there is no room for it.
-const FULL: &str = "server full";
 
 impl ServerEndpoint {
     pub(super) fn handle_stranger(

@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{super::Peer, ServerEndpoint, ServerEvent};
-
-/// What clients of ours are told when the server ends.
-const SHUT_DOWN: &str = "shutdown";
+use super::{
+    super::{Peer, reasons::SHUT_DOWN},
+    ServerEndpoint, ServerEvent,
+};
 
 impl ServerEndpoint {
     /// Takes nothing in from a host, or with a port from that address only, for ever or for `time`; connections

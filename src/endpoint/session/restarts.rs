@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{HELLO, admission::Proven, empty_update},
+    super::{HELLO, admission::Proven, empty_update, reasons::REPLACED},
     ServerConnection,
 };
 use crate::{
@@ -19,9 +19,6 @@ const MAX_ACK_REGRESS: (i32, i32) = (32, 128);
 const MAX_JUMP: (f64, f64) = (64.0, 45.0);
 /// How long after the beginning of a session packages from before it may still come.
 const STRAGGLERS: Duration = Duration::from_secs(3);
-
-/// Why a session ends where another begins at the same address.
-const REPLACED: &str = "replaced";
 
 /// A client that seems to have started anew on its old port.
 #[derive(Clone, Copy, Debug)]
