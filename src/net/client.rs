@@ -18,7 +18,7 @@ use super::fork;
 use super::inbox::{ClientNotice, Inbox, Notice};
 use super::line::Line;
 use super::log::{Log, Troubles};
-use super::udp::{self, Counters, Outbox, Received, SocketStats, UdpSocket, add};
+use super::udp::{self, Counters, Outbox, SocketStats, UdpSocket, add};
 use crate::connection::Status;
 use crate::endpoint::{ClientAction, ClientConnection};
 
@@ -309,13 +309,8 @@ impl Task {
                 // Locked when the call to the system is over.
                 failures.catch(|| lock(connection).handle_datagram(now, bytes));
             });
-            match received {
-                Received::Some => {}
-                Received::Nothing => return false,
-                Received::Failed => {
-                    failures.pause(now);
-                    return false;
-                }
+            if !failures.may_receive_more(now, received) {
+                return false;
             }
         }
         true

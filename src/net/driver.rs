@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::clock;
 use super::inbox::{Inbox, Notice};
-use super::udp::{Counters, UdpSocket, add};
+use super::udp::{Counters, Received, UdpSocket, add};
 
 /// How long a loop leaves the socket alone after the system or a panic spoiled its turn.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -102,6 +102,14 @@ impl Failures {
     /// Lets the loop leave the socket alone for a while.
     pub(super) fn pause(&mut self, now: Duration) {
         self.pause = Some(now + PAUSE);
+    }
+
+    /// Whether there may be more to receive now; where the system refused, the loop pauses.
+    pub(super) fn may_receive_more(&mut self, now: Duration, received: Received) -> bool {
+        if received == Received::Failed {
+            self.pause(now);
+        }
+        received == Received::Some
     }
 
     /// Until when the socket is to be left alone.

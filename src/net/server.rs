@@ -21,7 +21,7 @@ use super::fork;
 use super::inbox::{Inbox, Notice};
 use super::line::Line;
 use super::log::{Log, Troubles};
-use super::udp::{self, BATCH, Counters, Outbox, Received, SocketStats, UdpSocket};
+use super::udp::{self, BATCH, Counters, Outbox, SocketStats, UdpSocket};
 use crate::endpoint::{self, Commons, Peer, ServerConfig, ServerEndpoint};
 use crate::recording::Way;
 use crate::state::Store;
@@ -395,13 +395,8 @@ impl<E: Endpoint> Driver<E> {
                 // One that brings a panic costs none of those that came with it.
                 failures.catch(|| endpoint.handle_datagram(now, from, bytes));
             });
-            match received {
-                Received::Some => {}
-                Received::Nothing => return false,
-                Received::Failed => {
-                    failures.pause(now);
-                    return false;
-                }
+            if !failures.may_receive_more(now, received) {
+                return false;
             }
         }
         true
