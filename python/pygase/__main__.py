@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -37,7 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="pygase",
         description=__doc__,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for tool in (new, doctor, monitor, find, simulate, record, replay, load):

@@ -83,8 +83,7 @@ class ClientSession(Pump):
             shutdown_server: Ask the server to stop.
         """
         if not self.done.is_set():
-            self._say_goodbye()
-            self._udp.disconnect(shutdown_server)
+            self._leave(shutdown_server)
             self.finish()
             self.done.wait(SHUTDOWN_TIMEOUT)
 
@@ -102,6 +101,7 @@ class ClientSession(Pump):
                 self._last_stats = {**stats, "notices_waiting": len(self.inbox)}
         return dict(self._last_stats)
 
-    def _say_goodbye(self) -> None:
+    def _leave(self, shutdown_server: bool) -> None:
         self._is_leaving = True
         logger.info("Shutting down connection to %s.", self._connection.remote_address)
+        self._udp.disconnect(shutdown_server)

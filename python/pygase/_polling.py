@@ -61,8 +61,7 @@ class PolledSession(ClientSession):
             shutdown_server: Ask the server to stop.
         """
         if not self.done.is_set():
-            self._say_goodbye()
-            self._udp.disconnect(shutdown_server)
+            self._leave(shutdown_server)
             self._end()
 
     def _leave_behind(self) -> None:

@@ -6,13 +6,16 @@ import argparse
 import difflib
 import re
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 __all__ = ["Parser", "address", "complain", "count", "port", "positive", "progress"]
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that answers wrong arguments with one line."""
+    """A parser that keeps the lines of its texts as they are, and answers wrong arguments with one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, what may have been meant, and where to read on; exit with status 2."""

@@ -146,15 +146,10 @@ def _milliseconds(seconds: float | None) -> str:
     if seconds is None:  # and never will be
         return "away"
     value = seconds * 1e3
-    return (
-        "-"
-        if not value
-        else f"{value:.2f}"
-        if value < 1
-        else f"{value:.1f}"
-        if value < 100
-        else f"{value:.0f}"
-    )
+    if not value:
+        return "-"
+    decimals = 2 if value < 1 else 1 if value < 100 else 0
+    return f"{value:.{decimals}f}"
 
 
 def _amount(value: float) -> str:

@@ -72,7 +72,6 @@ def add_command(commands: Any) -> None:
         help="look for what keeps friends from joining, and say what to do",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "server", nargs="?", type=_cli.address, metavar="HOST:PORT", help="a server that runs, to ask it"

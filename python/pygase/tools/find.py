@@ -45,7 +45,6 @@ def add_command(commands: Any) -> None:
         help="look for servers in the local network",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--seconds", type=_cli.positive, default=2.0, metavar="2", help="how long to look (2)"

@@ -61,7 +61,6 @@ def add_command(commands: Any) -> None:
         help="connect many clients to a server and measure what they are served",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("server", type=_cli.address, metavar="HOST:PORT", help="where the server listens")
     parser.add_argument("--clients", type=_cli.count, default=100, help="how many clients (100)")

@@ -57,7 +57,6 @@ def add_command(commands: Any) -> None:
         help="watch a running game: clients, loss, ticks, queues, drops",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("server", type=_cli.address, metavar="HOST:PORT", help="where the server listens")
     parser.add_argument(

@@ -43,7 +43,6 @@ def add_command(commands: Any) -> None:
         "new",
         help="make a folder with a game that runs, to begin with",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "name", type=_name, metavar="NAME", help="of the game and its folder, such as space_race"

@@ -59,7 +59,6 @@ def add_command(commands: Any) -> None:
         help="write what goes between a server and clients to a file",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("server", type=_cli.address, metavar="HOST:PORT", help="where the server listens")
     parser.add_argument("file", type=Path, metavar="FILE", help="where to write it")

@@ -74,13 +74,11 @@ def add_command(commands: Any) -> None:
     Args:
         commands: What `ArgumentParser.add_subparsers` returned.
     """
-    raw = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(
         "replay",
         help="show a recording, or play it to clients",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=raw,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the recording")
     what = parser.add_mutually_exclusive_group()
@@ -101,7 +99,6 @@ def add_command(commands: Any) -> None:
         help="compare two recordings",
         description=DIFF_DESCRIPTION,
         epilog=DIFF_EXAMPLES,
-        formatter_class=raw,
     )
     parser.add_argument("file", type=Path, metavar="A", help="a recording")
     parser.add_argument("diff", type=Path, metavar="B", help="another one")

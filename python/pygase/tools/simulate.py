@@ -59,7 +59,6 @@ def add_command(commands: Any) -> None:
         help="relay between clients and a server, as bad as a real line",
         description=DESCRIPTION,
         epilog=EXAMPLES + presets,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "listen", type=_cli.address, metavar="LISTEN", help="where clients connect, HOST:PORT"
