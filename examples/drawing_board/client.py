@@ -129,12 +129,7 @@ def main():
     pygame.font.init()
     play(Window(painter), arguments.frames)
     pygame.quit()
-    painter.disconnect()
-    if not painter.is_shown:
-        print(f"nothing heard from {arguments.hostname}:{arguments.port}", file=sys.stderr)
-        return 1
-    print(f"{len(painter.board.lines)} lines on the board", flush=True)
-    return 0
+    return painter.leave()
 
 
 if __name__ == "__main__":

@@ -54,6 +54,16 @@ class Painter(pygase.Client):
         """Ask for an empty board."""
         self.dispatch_event("WIPE", retries=5)
 
+    def leave(self):
+        """Disconnect and say what is on the board; return the exit status, 1 if the server never told."""
+        hostname, port = self.connection.remote_address
+        self.disconnect()
+        if not self.is_shown:
+            print(f"nothing heard from {hostname}:{port}", file=sys.stderr)
+            return 1
+        print(f"{len(self.board.lines)} lines, digest {self.board.digest()}", flush=True)
+        return 0
+
 
 def figure(number, points=361):
     """Return the points of a curve that a pen in a wheel draws; each number gives another one."""
@@ -81,12 +91,7 @@ def main():
     while time.monotonic() < end and (painter.waiting or not painter.is_shown):
         painter.poll()
         time.sleep(0.01)
-    painter.disconnect()
-    if not painter.is_shown:
-        print(f"nothing heard from {arguments.hostname}:{arguments.port}", file=sys.stderr)
-        return 1
-    print(f"{len(painter.board.lines)} lines, digest {painter.board.digest()}", flush=True)
-    return 0
+    return painter.leave()
 
 
 if __name__ == "__main__":

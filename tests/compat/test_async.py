@@ -66,18 +66,19 @@ async def session(spawn, sleep, join):
     return machine_thread
 
 
+async def in_asyncio():
+    async def spawn(awaitable):
+        return asyncio.ensure_future(awaitable)
+
+    async def join(task):
+        await asyncio.wait_for(task, DEADLINE)
+
+    return await session(spawn, asyncio.sleep, join)
+
+
 @pytest.mark.ours
 def test_asyncio():
-    async def main():
-        async def spawn(awaitable):
-            return asyncio.ensure_future(awaitable)
-
-        async def join(task):
-            await asyncio.wait_for(task, DEADLINE)
-
-        return await session(spawn, asyncio.sleep, join)
-
-    asyncio.run(main()).join(DEADLINE)
+    asyncio.run(in_asyncio()).join(DEADLINE)
 
 
 def test_curio():
@@ -162,19 +163,9 @@ def test_curio_coroutines_in_blocking_calls(where, wait_for):
 @pytest.mark.ours
 def test_uvloop():
     uvloop = pytest.importorskip("uvloop")
-
-    async def main():
-        async def spawn(awaitable):
-            return asyncio.ensure_future(awaitable)
-
-        async def join(task):
-            await asyncio.wait_for(task, DEADLINE)
-
-        return await session(spawn, asyncio.sleep, join)
-
     loop = uvloop.new_event_loop()
     try:
-        loop.run_until_complete(main()).join(DEADLINE)
+        loop.run_until_complete(in_asyncio()).join(DEADLINE)
     finally:
         loop.close()
 

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import time
 
-import pytest
 from support.raw import RawClient, RawServer
 
 import pygase
 
 
-@pytest.fixture
-def connect(wait_for):
-    running = []
-
-    def start(port):
-        client = pygase.Client()
-        running.append((client, client.connect_in_thread(port)))
-        wait_for(lambda: client.connection)
-        return client
-
-    yield start
-    for client, thread in running:
-        if thread.is_alive():
-            client.disconnect()
-            thread.join(10)
-
-
 def test_ours_with_ours(serve, connect, wait_for):
     server = serve(ticks=1)
-    client = connect(server.port)
+    client = connect(server, wait=False)
     wait_for(lambda: client.connection.stats()["hello"])
     wait_for(lambda: server.connections)
     (connection,) = server.connections.values()
@@ -55,7 +37,7 @@ def test_our_server_with_a_plain_client(serve, wait_for):
 
 def test_our_client_with_a_plain_server(connect):
     with RawServer() as server:
-        client = connect(server.port)
+        client = connect(server, wait=False)
         server.update = {"ticks": 1, "game_status": 1, "time_order": 5}
         assert server.talk(lambda: server.received and server.received[-1].ack)
         server.talk(seconds=0.3)
