@@ -53,6 +53,25 @@ class Lane:
         self._waiting.append((what, function))
         self._look()
 
+    def take_back(self, what: str, count: int) -> bool:
+        """Leave out the last calls of a function if too many calls wait; says whether they are left out.
+
+        As many calls that would undo them are to be left out, too, and are counted here.
+
+        Args:
+            what: What the function is.
+            count: How many calls.
+        """
+        if len(self._waiting) < self._limit:
+            return False
+        places = [place for place, (name, _) in enumerate(self._waiting) if name == what][-count:]
+        if count == 0 or len(places) < count:
+            return False
+        for place in reversed(places):
+            del self._waiting[place]
+        self.counters["queue_full"] += 2 * count
+        return True
+
     @property
     def waiting(self) -> int:
         """How many calls wait for those before them."""
@@ -61,6 +80,8 @@ class Lane:
     def step(self) -> None:
         """Call the next function; to be called when this lane has said that it is ready."""
         self._is_ready = False
+        if not self._waiting:
+            return
         what, function = self._waiting.popleft()
         try:
             awaitable = self._begin(what, function)

@@ -16,6 +16,9 @@ from typing import Any
 
 __all__ = ["Bans", "Hooks", "Reason"]
 
+#: How users call what is told of ends and of beginnings.
+_NAMES = ("on_disconnect", "on_connect")
+
 
 class Reason(str, Enum):
     """Why a connection ended; each is equal to its name as a str, such as 'timeout'."""
@@ -87,9 +90,8 @@ class Hooks:
         Raises:
             TypeError: It is not callable.
         """
-        name = "on_disconnect" if ended else "on_connect"
         if not callable(function):
-            raise TypeError(f"{name} takes a function, not {type(function).__name__}")
+            raise TypeError(f"{_NAMES[not ended]} takes a function, not {type(function).__name__}")
         (self._ended if ended else self._began).append(function)
 
     def tell(self, lane: Any, connection: Any, reason: str | None, *args: Any) -> None:
@@ -106,7 +108,9 @@ class Hooks:
         if attributes.get("_is_here", False) == is_here:
             return
         attributes["_is_here"] = is_here
-        what = "on_connect" if is_here else "on_disconnect"
+        what, other = f"{_NAMES[is_here]} function", f"{_NAMES[not is_here]} function"
+        if lane.take_back(other, len(self._ended if is_here else self._began)):
+            return  # of what came and went while nobody listened
         arguments = args if reason is None else (*args, reason)
         for function in tuple(self._began if is_here else self._ended):
-            lane.add(f"{what} function", functools.partial(function, *arguments))
+            lane.add(what, functools.partial(function, *arguments))

@@ -58,7 +58,6 @@ class Pump:
         self._due: float | None = None
         self._take_lock = threading.Lock()
         self._taker: int | None = None
-        self._left: deque[tuple[int, int, Any]] = deque()
         self._look_at_log_level()
         runs_in_this_process(self)
 
@@ -94,7 +93,6 @@ class Pump:
         self.inbox = _core.Inbox()  # what wakes the old one wakes the parent
         self._ring = self.inbox.wake
         self._ready.clear()
-        self._left.clear()
         self._take_lock, self._taker = threading.Lock(), None
         self.done = threading.Event()  # somebody may have held the lock of the old one
         self.done.set()
@@ -223,22 +221,17 @@ class Pump:
 
     def take_arrivals(self) -> None:
         """Act on notices about new clients now; any thread may call it, and `run` takes the other notices."""
-        if not self.inbox.pending or self._taker == threading.get_ident():
+        if not self.inbox.has_arrivals or self._taker == threading.get_ident():
             return
         with self._taking(PATIENCE) as is_mine:
             if is_mine:
-                for notice in self.inbox.take():
-                    if notice[0] in ARRIVALS:
-                        self._take(notice)
-                    else:
-                        self._left.append(notice)
-                self.inbox.wake()
+                for notice in self.inbox.take_arrivals():
+                    self._take(notice)
 
     def _take_all(self) -> None:
         self._look_at_log_level()
         with self._taking():
-            notices = [*self._left, *self.inbox.take()]
-            self._left.clear()
+            notices = self.inbox.take()
             # Up to the last arrival nobody else may look; from there on the log keeps nobody waiting.
             arrivals = [index for index, notice in enumerate(notices) if notice[0] in ARRIVALS]
             first = arrivals[-1] + 1 if arrivals else 0

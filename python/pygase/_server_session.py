@@ -227,6 +227,7 @@ class ServerSession(Pump):
                 address, self._server._universal_event_handler, self._store, 0, self.event_wire
             )
         connection._attach(handle)
+        vars(connection)["_tag"] = handle.tag
         self._connections[handle.tag] = connection
         if self._server.host_client is None:
             # It becomes the host, as the next notice says; whoever sees it connected is to see that, too.
@@ -261,6 +262,8 @@ class ServerSession(Pump):
 
     def _removed(self, tag: int, connection: ServerConnection) -> None:
         del self._connections[tag]
+        if vars(connection).get("_tag") != tag:
+            return  # this was the session before, and its client is back already
         self._tell(tag, connection, False)
         self._kicked.pop(tag, None)
         self.drop_lane(connection)

@@ -30,6 +30,8 @@ struct Inner {
     remembered: HashMap<SocketAddr, Arc<Peer>>,
     sources: Sources,
     connections: usize,
+    /// Connections that are there no more, which whoever handles events has not heard of.
+    unheard: usize,
     host: Option<u64>,
     /// Revision up to which no client of each shard needs tombstones, when it last looked.
     floors: Vec<Revision>,
@@ -100,7 +102,7 @@ impl Commons {
     /// Counts a connection from `address`, if there is room for it.
     pub(super) fn admit(&self, now: Duration, address: SocketAddr, config: &ServerConfig) -> Room {
         let inner = &mut *self.lock();
-        if inner.connections >= config.max_connections {
+        if inner.connections + inner.unheard >= config.max_connections {
             return Room::Full;
         }
         if !inner.sources.admit(now, address, config) {
@@ -108,6 +110,11 @@ impl Commons {
         }
         inner.connections += 1;
         Room::Yes
+    }
+
+    /// So many connections that are there no more are not known to be gone: they keep their places.
+    pub(super) fn set_unheard(&self, unheard: usize) {
+        self.lock().unheard = unheard;
     }
 
     /// A connection goes on at another address.

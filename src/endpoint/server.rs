@@ -162,6 +162,12 @@ impl ServerEndpoint {
         self.events.pop_front()
     }
 
+    /// Has so many connections that were [removed](ServerEvent::Removed) keep their places, because whoever handles
+    /// events has not heard of it: without end, they would come and go while it does something else.
+    pub fn set_unheard(&mut self, unheard: usize) {
+        self.commons.set_unheard(unheard);
+    }
+
     /// What was seen so far.
     pub fn counters(&self) -> &Counters {
         &self.counters

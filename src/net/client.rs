@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{future, io, mem, process, thread};
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::clock;
 use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, wait};
@@ -54,6 +54,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How many commands may wait for a task; who has another waits for room.
+const MAX_COMMANDS: usize = 4;
+
 /// What a client asks of its task. Whoever does waits until it is over.
 #[derive(Debug)]
 enum Command {
@@ -76,7 +79,7 @@ pub struct UdpClient {
     shared: Arc<Shared>,
     process: u32,
     /// Dropping it ends the task.
-    commands: Mutex<Option<UnboundedSender<Command>>>,
+    commands: Mutex<Option<Sender<Command>>>,
 }
 
 impl UdpClient {
@@ -133,7 +136,7 @@ impl UdpClient {
             is_over: Mutex::new(false),
             over: Condvar::new(),
         });
-        let (commands, receiver) = mpsc::unbounded_channel();
+        let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         lock(&connection).connect(clock::now());
         let end = End { shared: Arc::clone(&shared), inbox: Arc::clone(&inbox) };
         let failures = Failures::new(counters, Arc::clone(&inbox));
@@ -174,9 +177,11 @@ impl UdpClient {
     /// Ends the connection as [`ClientConnection::disconnect`] does and waits for the end, at most for `timeout`; then it
     /// is stopped all the same. Whether it ended in time.
     pub fn disconnect(&self, shut_down_server: bool, timeout: Duration) -> bool {
-        if let Some(commands) = &*lock(&self.commands) {
+        if let Some(commands) = &*lock(&self.commands)
+            && self.process == process::id()
+        {
             // An error means that it has ended.
-            let _ = commands.send(Command::Disconnect { shut_down_server });
+            let _ = commands.blocking_send(Command::Disconnect { shut_down_server });
         }
         let in_time = self.process != process::id() || self.wait_over(timeout);
         self.stop();
@@ -245,7 +250,7 @@ struct Task {
     /// How often it was refused when last looked at.
     refused: u64,
     connection: Arc<Mutex<ClientConnection>>,
-    commands: UnboundedReceiver<Command>,
+    commands: Receiver<Command>,
     outbox: Outbox,
     failures: Failures,
     shared: Arc<Shared>,

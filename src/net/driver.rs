@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::clock;
-use super::inbox::{Inbox, Notice};
+use super::inbox::Inbox;
 use super::udp::{Counters, Received, UdpSocket, add};
 
 /// How long a loop leaves the socket alone after the system or a panic spoiled its turn.
@@ -39,7 +39,7 @@ pub(super) enum Wake<C> {
 /// Waits until there is something to receive, `deadline` has come, or somebody wants something; not at all if the loop
 /// `is_busy`.
 pub(super) async fn wait<C>(
-    commands: &mut UnboundedReceiver<C>,
+    commands: &mut Receiver<C>,
     socket: &UdpSocket,
     failures: &mut Failures,
     alarm: &mut Alarm,
@@ -92,7 +92,7 @@ impl Failures {
                 let now = clock::now();
                 if self.reported.is_none_or(|last| now.saturating_sub(last) >= REPORT_INTERVAL) {
                     self.reported = Some(now);
-                    self.inbox.push(Notice::Failed(message(panic.as_ref())));
+                    self.inbox.report(message(panic.as_ref()));
                 }
                 None
             }

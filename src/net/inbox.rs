@@ -2,8 +2,12 @@
 //!
 //! Owns a queue and the ways to wait for it: a condition for threads and, on Linux, an eventfd for event loops. Must
 //! not hold its lock over a call to the system.
+//!
+//! The queue is bounded however long nobody takes from it: of each client at most one notice of a kind waits, a server
+//! takes no more clients than it may have together with those whose end waits here ([`Inbox::ends`]), and of records
+//! there are at most [`MAX_RECORDS`].
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -13,8 +17,11 @@ use super::log::{self, Record};
 use super::recorder::Recorder;
 use crate::endpoint::ServerEvent;
 
-/// How many records for the log may wait; what comes on top is only counted.
+/// How many records for the log and reports of panics may wait; what comes on top is only counted.
 const MAX_RECORDS: usize = 4096;
+
+/// The tag of no peer.
+const NOBODY: u64 = 0;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -29,6 +36,14 @@ pub enum Notice {
     Failed(String),
     /// A line for the log.
     Log(Record),
+}
+
+impl Notice {
+    /// Whether it makes a client of a server known, under its address.
+    fn is_arrival(&self) -> bool {
+        use ServerEvent::{Connected, Host, Moved};
+        matches!(self, Self::Server(Connected(_) | Moved(..) | Host(_)))
+    }
 }
 
 /// Something that happened to a client.
@@ -58,6 +73,12 @@ struct Queue {
     notices: VecDeque<Notice>,
     /// Whether a `ClientNotice::Ready` is in `notices`.
     is_ready: bool,
+    /// Of which peers a `ServerEvent::Moved` is in `notices`: whoever takes it looks at where the peer is then. And
+    /// [`NOBODY`] for a `ServerEvent::ShutdownRequested`.
+    said: HashSet<u64>,
+    /// How many in `notices` make a client known, and how many say that one is gone.
+    arrivals: usize,
+    ends: usize,
     /// Whether somebody asked to be noticed without having anything to say.
     is_woken: bool,
     is_closed: bool,
@@ -69,12 +90,27 @@ struct Queue {
 
 impl Queue {
     fn push(&mut self, notice: Notice) {
-        if matches!(notice, Notice::Client(ClientNotice::Ready))
-            && std::mem::replace(&mut self.is_ready, true)
-        {
+        let is_said = match &notice {
+            Notice::Client(ClientNotice::Ready) => std::mem::replace(&mut self.is_ready, true),
+            Notice::Server(ServerEvent::Moved(peer, _)) => !self.said.insert(peer.tag),
+            Notice::Server(ServerEvent::ShutdownRequested) => !self.said.insert(NOBODY),
+            _ => false,
+        };
+        if is_said {
             return;
         }
+        self.arrivals += usize::from(notice.is_arrival());
+        self.ends += usize::from(matches!(notice, Notice::Server(ServerEvent::Removed(_))));
         self.notices.push_back(notice);
+    }
+
+    fn push_record(&mut self, record: Notice) {
+        if self.records < MAX_RECORDS {
+            self.records += 1;
+            self.notices.push_back(record);
+        } else {
+            self.records_lost += 1;
+        }
     }
 }
 
@@ -111,14 +147,12 @@ impl Inbox {
 
     /// Puts in a record for the log, unless too many wait.
     pub fn log(&self, record: Record) {
-        self.put(|queue| {
-            if queue.records < MAX_RECORDS {
-                queue.records += 1;
-                queue.push(Notice::Log(record));
-            } else {
-                queue.records_lost += 1;
-            }
-        });
+        self.put(|queue| queue.push_record(Notice::Log(record)));
+    }
+
+    /// Puts in what a panic said, unless too many records wait.
+    pub fn report(&self, panic: String) {
+        self.put(|queue| queue.push_record(Notice::Failed(panic)));
     }
 
     /// Puts in all of `notices`, waking the other side once.
@@ -178,13 +212,37 @@ impl Inbox {
         let mut queue = self.lock();
         queue.is_ready = false;
         queue.is_woken = false;
-        queue.records = 0;
+        queue.said.clear();
+        (queue.arrivals, queue.ends, queue.records) = (0, 0, 0);
         let lost = std::mem::take(&mut queue.records_lost);
         into.extend(queue.notices.drain(..));
         if lost > 0 {
             let text = format!("{lost} log records were dropped: too many waited");
             into.push(Notice::Log(Record { level: log::WARNING, text }));
         }
+    }
+
+    /// Moves what makes clients known to the end of `into`; all else stays.
+    pub fn drain_arrivals(&self, into: &mut Vec<Notice>) {
+        let mut queue = self.lock();
+        if std::mem::take(&mut queue.arrivals) == 0 {
+            return;
+        }
+        queue.said.retain(|tag| *tag == NOBODY);
+        let (arrivals, others) = std::mem::take(&mut queue.notices).into_iter().partition(Notice::is_arrival);
+        queue.notices = others;
+        drop(queue);
+        into.extend::<VecDeque<_>>(arrivals);
+    }
+
+    /// Whether something waits that makes a client known.
+    pub fn has_arrivals(&self) -> bool {
+        self.lock().arrivals > 0
+    }
+
+    /// How many clients wait to be known as gone.
+    pub fn ends(&self) -> usize {
+        self.lock().ends
     }
 
     /// How many notices wait to be taken.
@@ -275,6 +333,7 @@ use signal::Signal;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{connection::Config, endpoint::Peer, endpoint::ServerConnection, wire::Sqn};
     use std::sync::Arc;
     use std::thread;
 
@@ -309,6 +368,51 @@ mod tests {
         assert_eq!(drain(&inbox).len(), 1);
         inbox.append(&mut vec![READY, Notice::Stopped, READY]);
         assert_eq!(drain(&inbox).len(), 2);
+    }
+
+    #[test]
+    fn of_a_client_each_kind_of_news_waits_once_and_of_records_a_number() {
+        let inbox = Inbox::new();
+        let peers: Vec<_> = (1..=3)
+            .map(|port| {
+                let at = std::net::SocketAddr::from(([10, 0, 0, 1], port));
+                Peer::new(at, ServerConnection::new(Config::default(), Sqn::ZERO))
+            })
+            .collect();
+        for _ in 0..10_000 {
+            inbox.append(&mut vec![Notice::Server(ServerEvent::ShutdownRequested)]);
+            for peer in &peers {
+                inbox.push(Notice::Server(ServerEvent::Moved(Arc::clone(peer), peer.address())));
+            }
+            inbox.report("a defect".into());
+            inbox.log(Record { level: log::WARNING, text: String::new() });
+        }
+        assert_eq!(inbox.len(), 1 + 3 + MAX_RECORDS);
+        let told = drain(&inbox);
+        let Some(Notice::Log(last)) = told.last() else { panic!("{told:?}") };
+        assert_eq!(last.text, "15904 log records were dropped: too many waited");
+        inbox.push(Notice::Server(ServerEvent::Moved(Arc::clone(&peers[0]), peers[0].address())));
+        assert_eq!(drain(&inbox).len(), 1, "what is taken may come again");
+    }
+
+    #[test]
+    fn arrivals_can_be_taken_before_all_else_and_ends_are_counted_until_they_are() {
+        use ServerEvent::{Connected, Host, Ready, Removed};
+
+        let inbox = Inbox::new();
+        let at = std::net::SocketAddr::from(([10, 0, 0, 1], 7));
+        let peer = Peer::new(at, ServerConnection::new(Config::default(), Sqn::ZERO));
+        let notice = |kind: fn(Arc<Peer>) -> ServerEvent| Notice::Server(kind(Arc::clone(&peer)));
+        inbox.append(&mut vec![notice(ServerEvent::Ready), notice(ServerEvent::Connected)]);
+        inbox.append(&mut vec![notice(ServerEvent::Removed), notice(|peer| ServerEvent::Host(Some(peer)))]);
+        assert!(inbox.has_arrivals());
+        let mut arrivals = Vec::new();
+        inbox.drain_arrivals(&mut arrivals);
+        assert!(matches!(arrivals[..], [Notice::Server(Connected(_)), Notice::Server(Host(Some(_)))]));
+        assert!(!inbox.has_arrivals());
+        assert_eq!((inbox.len(), inbox.ends()), (2, 1));
+        assert!(matches!(drain(&inbox)[..], [Notice::Server(Ready(_)), Notice::Server(Removed(_))]));
+        assert_eq!((inbox.len(), inbox.ends()), (0, 0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use std::{io, mem, process};
 
 use tokio::runtime::Builder;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::clock;
 use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, message, wait};
@@ -33,6 +33,8 @@ trait Endpoint: Send + 'static {
     fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) -> Option<SocketAddr>;
     fn poll_timeout(&self) -> Option<Duration>;
     fn poll_notice(&mut self) -> Option<Notice>;
+    /// How many clients that are gone are not known to be: see [`ServerEndpoint::set_unheard`].
+    fn set_unheard(&mut self, _unheard: usize) {}
     /// What was lost or dropped so far.
     fn troubles(&self, _socket: SocketStats) -> Vec<Troubles> {
         Vec::new()
@@ -60,6 +62,10 @@ impl Endpoint for ServerEndpoint {
 
     fn poll_notice(&mut self) -> Option<Notice> {
         self.poll_event().map(Notice::Server)
+    }
+
+    fn set_unheard(&mut self, unheard: usize) {
+        self.set_unheard(unheard);
     }
 
     fn troubles(&self, socket: SocketStats) -> Vec<Troubles> {
@@ -100,6 +106,8 @@ pub struct UdpServer {
     address: SocketAddr,
     shards: Vec<Shard<ServerEndpoint>>,
     commons: Commons,
+    /// What each shard said last of itself.
+    known: Mutex<Vec<(endpoint::Counters, endpoint::Gauges)>>,
 }
 
 impl UdpServer {
@@ -145,7 +153,7 @@ impl UdpServer {
             shards.push(shard.map_err(failed("start a thread for"))?);
         }
         let address = shards.first().map_or(SocketAddr::from(([0; 4], 0)), |shard| shard.address);
-        Ok(Self { address, shards, commons })
+        Ok(Self { address, shards, commons, known: Mutex::default() })
     }
 
     /// The address it listens on.
@@ -189,9 +197,13 @@ impl UdpServer {
     /// What it went through, also after it has stopped.
     pub fn stats(&self) -> ServerStats {
         let mut all = ServerStats::default();
-        for shard in &self.shards {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.resize(self.shards.len(), Default::default());
+        for (shard, known) in self.shards.iter().zip(&mut *known) {
             let asked = shard.query(|endpoint| (*endpoint.counters(), endpoint.gauges()));
-            let (endpoint, gauges) = asked.unwrap_or_default();
+            // Of one that is too busy to answer, as it was when last asked: counters never go back.
+            *known = asked.unwrap_or(*known);
+            let (endpoint, gauges) = *known;
             all.socket += shard.counters.snapshot();
             all.endpoint += endpoint;
             all.gauges.unproven_entries += gauges.unproven_entries;
@@ -209,8 +221,10 @@ impl UdpServer {
     }
 }
 
-/// Something to be done in the thread of a server, between two turns. They come from this process alone, and whoever
-/// sends one waits for the answer: no more of them wait than threads that ask.
+/// How many commands may wait for a thread; who has another waits for room.
+const MAX_COMMANDS: usize = 64;
+
+/// Something to be done in the thread of a server, between two turns. They come from this process alone.
 type Command<E> = Box<dyn FnOnce(&mut E, Duration) + Send>;
 
 /// A thread that drives an endpoint.
@@ -227,7 +241,7 @@ struct Shard<E> {
 enum State<E> {
     Running {
         /// Dropping it stops the thread.
-        commands: UnboundedSender<Command<E>>,
+        commands: Sender<Command<E>>,
         thread: JoinHandle<Option<E>>,
     },
     /// With what is left of the endpoint, unless its thread died.
@@ -244,7 +258,7 @@ impl<E: Endpoint> Shard<E> {
     ) -> io::Result<Self> {
         let address = socket.local_addr()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let (commands, receiver) = mpsc::unbounded_channel();
+        let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let counters = Arc::new(Counters::default());
         let driver = {
             let _inside = runtime.enter();
@@ -254,6 +268,7 @@ impl<E: Endpoint> Shard<E> {
                 commands: receiver,
                 outbox: Outbox::default(),
                 notices: Vec::new(),
+                unheard: 0,
                 failures: Failures::new(Arc::clone(&counters), Arc::clone(&inbox)),
                 alarm: Alarm::new(),
                 counters: Arc::clone(&counters),
@@ -267,7 +282,7 @@ impl<E: Endpoint> Shard<E> {
             // The driver is gone, and with it the socket: the port is free before anybody hears of it.
             drop(runtime);
             if let Err(panic) = &endpoint {
-                inbox.push(Notice::Failed(message(panic.as_ref())));
+                inbox.report(message(panic.as_ref()));
             }
             inbox.push(Notice::Stopped);
             endpoint.ok()
@@ -277,11 +292,13 @@ impl<E: Endpoint> Shard<E> {
         Ok(Self { address, counters, process: std::process::id(), state })
     }
 
-    /// Does `command` in the thread, soon; false if it has stopped.
+    /// Does `command` in the thread, soon; false if it has stopped. Waits where [`MAX_COMMANDS`] wait before it.
     fn call(&self, command: impl FnOnce(&mut E, Duration) + Send + 'static) -> bool {
         match &*self.lock() {
-            State::Running { commands, .. } => commands.send(Box::new(command)).is_ok(),
-            State::Stopped(_) => false,
+            State::Running { commands, .. } if process::id() == self.process => {
+                commands.blocking_send(Box::new(command)).is_ok()
+            }
+            State::Running { .. } | State::Stopped(_) => false,
         }
     }
 
@@ -330,9 +347,11 @@ impl<E> Drop for Shard<E> {
 struct Driver<E> {
     socket: UdpSocket,
     endpoint: E,
-    commands: UnboundedReceiver<Command<E>>,
+    commands: Receiver<Command<E>>,
     outbox: Outbox,
     notices: Vec<Notice>,
+    /// How many clients were not known to be gone when last looked at.
+    unheard: usize,
     failures: Failures,
     alarm: Alarm,
     counters: Arc<Counters>,
@@ -450,6 +469,10 @@ impl<E: Endpoint> Driver<E> {
             }
         });
         self.inbox.append(&mut self.notices);
+        let unheard = self.inbox.ends();
+        if std::mem::replace(&mut self.unheard, unheard) != unheard {
+            self.endpoint.set_unheard(unheard);
+        }
     }
 }
 

@@ -91,6 +91,45 @@ impl PyInbox {
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut notices = Vec::new();
         self.inbox.drain(&mut notices);
+        self.rows(py, notices)
+    }
+
+    /// What of it makes clients of a server known, the same way. All else stays, within its bounds.
+    fn take_arrivals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let mut notices = Vec::new();
+        self.inbox.drain_arrivals(&mut notices);
+        self.rows(py, notices)
+    }
+
+    /// How many notices wait to be taken.
+    fn __len__(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Whether there is something to take with `take_arrivals`.
+    #[getter]
+    fn has_arrivals(&self) -> bool {
+        self.inbox.has_arrivals()
+    }
+
+    /// Lets a wait end, this one or the next; any thread may call it.
+    fn wake(&self) {
+        self.inbox.wake();
+    }
+
+    /// From which level on records for the log are wanted: 10 for packages, 30 for what was dropped.
+    fn set_level(&self, level: u8) {
+        self.inbox.set_level(level);
+    }
+
+    /// Lets every wait end.
+    fn close(&self) {
+        self.inbox.close();
+    }
+}
+
+impl PyInbox {
+    fn rows<'py>(&self, py: Python<'py>, notices: Vec<Notice>) -> PyResult<Bound<'py, PyList>> {
         let mut rows = Vec::new();
         let mut happened = Vec::new();
         for notice in notices {
@@ -127,34 +166,6 @@ impl PyInbox {
         PyList::new(py, rows)
     }
 
-    /// How many notices wait to be taken.
-    fn __len__(&self) -> usize {
-        self.inbox.len()
-    }
-
-    /// Whether there is something to take.
-    #[getter]
-    fn pending(&self) -> bool {
-        !self.inbox.is_empty()
-    }
-
-    /// Lets a wait end, this one or the next; any thread may call it.
-    fn wake(&self) {
-        self.inbox.wake();
-    }
-
-    /// From which level on records for the log are wanted: 10 for packages, 30 for what was dropped.
-    fn set_level(&self, level: u8) {
-        self.inbox.set_level(level);
-    }
-
-    /// Lets every wait end.
-    fn close(&self) {
-        self.inbox.close();
-    }
-}
-
-impl PyInbox {
     fn take_client<'py>(
         &self,
         py: Python<'py>,

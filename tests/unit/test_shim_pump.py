@@ -10,6 +10,7 @@ import pytest
 from pygase import _user_errors
 from pygase._dual import check_port, dual, has_own_loop, run_in_thread
 from pygase._lane import Lane
+from pygase._life import Hooks
 from pygase._loops import running
 from pygase._user_errors import UserErrors
 
@@ -147,6 +148,29 @@ def test_lane_is_ready_once_and_not_while_a_coroutine_runs():
         go_on.set()
         await tasks.end(10)
         assert ready == [lane]
+
+    asyncio.run(main())
+
+
+def test_comings_and_goings_that_wait_are_bounded_and_end_as_it_is():
+    async def main():
+        ready, told = [], []
+        tasks = running().tasks()
+        lane = Lane(UserErrors(), ready.append, tasks.start, limit=6)
+        hooks, connection = Hooks(), type("Connection", (), {})()
+        for name in ("first", "second"):
+            hooks.add(lambda name=name: told.append(name), ended=False)
+            hooks.add(lambda reason: told.append(reason), ended=True)
+        for _ in range(100):
+            hooks.tell(lane, connection, None)
+            hooks.tell(lane, connection, "timeout")
+        hooks.tell(lane, connection, None)
+        assert lane.waiting == 6
+        # Of 201 changes three are told, to two functions each.
+        assert lane.counters == {"queue_full": 2 * 198}
+        while ready:
+            ready.pop().step()
+        assert told == ["first", "second", "timeout", "timeout", "first", "second"]
 
     asyncio.run(main())
 

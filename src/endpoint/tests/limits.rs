@@ -223,3 +223,52 @@ fn a_server_that_does_not_allow_it_is_not_shut_down_by_its_host() {
     assert!(!world.server_events.iter().any(|e| matches!(e, ServerEvent::ShutdownRequested)));
     assert_eq!(world.server.counters().shutdown_refused, 3);
 }
+
+#[test]
+fn what_nobody_takes_is_bounded_by_the_limit_of_each_client() {
+    const CLIENTS: u16 = 2000;
+    let mut server = endpoint(&store(1, &serde_json::json!({})));
+    let most = ServerConfig::default().connection.max_waiting_events;
+    let said = event("SAID");
+    // One client proves itself after the other: what is sent to the first meanwhile needs no answer.
+    let joined = |server: &mut ServerEndpoint, n: u16| {
+        let mut raw = Raw::new(n);
+        server.handle_datagram(MS, raw.at, &raw.package(Sqn::ZERO, &[]));
+        let mut out = Vec::new();
+        server.poll_transmit(MS, &mut out).unwrap();
+        let first = Package::decode(Kind::Server, &out).unwrap().header.sequence;
+        server.handle_datagram(MS, raw.at, &raw.package(first, &[]));
+        (raw, first)
+    };
+    let mut raws: Vec<_> = (1..=CLIENTS).map(|n| joined(&mut server, n)).collect();
+    for step in 0..60 {
+        for (raw, first) in &mut raws {
+            let datagram = raw.package(*first, &[&said[..]; 20]);
+            server.handle_datagram(MS * 20 * (step + 1), raw.at, &datagram);
+        }
+    }
+    // For each that it is there and that there is something to take, and once who is host.
+    let told = std::iter::from_fn(|| server.poll_event()).count();
+    assert_eq!(told, 2 * usize::from(CLIENTS) + 1);
+    for peer in server.peers() {
+        let connection = peer.lock();
+        let stats = connection.connection().stats;
+        assert_eq!(stats.events_received as usize, most / 20 * 20, "the oldest stay");
+        assert_eq!(stats.queue_full as usize, 60 - most / 20, "the rest is counted");
+        assert!(connection.connection().gauges().events_to_handle <= most + 32);
+    }
+}
+
+#[test]
+fn whoever_is_not_known_to_be_gone_keeps_a_place() {
+    let store = store(1, &serde_json::json!({}));
+    let config = ServerConfig { max_connections: 3, ..ServerConfig::default() };
+    let mut server = ServerEndpoint::new(config, store, [7; 16]);
+    let at = |n: u8| SocketAddr::from(([10, 0, 0, n], 7));
+    assert!(prove(&mut server, MS, at(1)));
+    server.set_unheard(2);
+    assert!(!prove(&mut server, MS, at(2)));
+    assert_eq!(server.counters().over_limit, 1);
+    server.set_unheard(1);
+    assert!(prove(&mut server, MS, at(3)));
+}
