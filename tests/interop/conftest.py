@@ -59,6 +59,7 @@ def nothing(*_, **__):
 
 attributes = {"ticks": 0, "players": {}, "world": {"size": [3, 0.5]}, "doomed": {"a": 1, "b": 2}}
 store = pygase.GameStateStore(pygase.GameState(TIME_ORDER, 1, **attributes))
+pygase.connection.Connection._timeout = TIMEOUT
 server = pygase.Server(store)
 machine = pygase.GameStateMachine(store)
 machine.time_step = step
@@ -169,8 +170,9 @@ def remote(sides):
 def start_server(remote):
     """Start a server with a game loop on one side."""
 
-    def start(side, time_order=0, setup="", port=0):
+    def start(side, time_order=0, setup="", port=0, timeout=5.0):
         process = remote(side)
+        process.run(f"TIMEOUT = {timeout}")
         # Their game loop never sleeps by itself.
         process.run(f"PACE = {0.02 if side == 'theirs' else 0}; TIME_ORDER = {time_order}; BIND = {port}")
         process.run(SERVER)

@@ -109,12 +109,12 @@ def test_chase(program, server_side, client_side):
     for bot in bots:
         bot.expect(r'"joined"')
     # Let them play until each has seen the others for a while.
-    threading.Event().wait(4.0)
+    threading.Event().wait(2.0)
     assert all(bot.process.poll() is None for bot in bots)
     server.say("freeze")
     end = json.loads(server.expect(r'\{"frozen".*')[0])
     assert sorted(end["names"]) == ["Bot0", "Bot1", "Bot2"]
-    assert end["ticks"] > 50
+    assert end["ticks"] > 20
     for bot in bots:
         bot.hush()
     for bot in bots:

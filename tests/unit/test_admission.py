@@ -47,7 +47,7 @@ def test_an_address_that_proves_nothing_stays_nobody(server, peer):
 @pytest.mark.parametrize("events", [[], [wire.event("A")], [wire.event("A", "x" * 1500)]])
 def test_at_most_three_bytes_for_one(peer, events):
     stranger = peer()
-    for _ in range(40):
+    for _ in range(20):
         stranger.send(ack=0, bits=0, events=events)
         stranger.wait(0.03)
         stranger.drain()
@@ -87,9 +87,8 @@ def test_first_numbers_cannot_be_guessed(peer):
 
 def test_numbers_go_on_by_one(peer):
     client = peer().join()
-    client.talk(seconds=1.0)
+    assert client.talk(lambda: len(client.received) > 20)
     numbers = [datagram.sequence for datagram in client.received]
-    assert len(numbers) > 20
     assert numbers == [wire.following(numbers[0], step) for step in range(len(numbers))]
 
 

@@ -60,10 +60,14 @@ def test_a_server_that_answers(server, capsys):
 
 def test_an_original_server_is_sent_no_event(capsys):
     with RawServer() as original:
-        talking = threading.Thread(target=original.talk, kwargs={"seconds": 4.0})
+        over = threading.Event()
+        talking = threading.Thread(target=original.talk, args=(over.is_set,), kwargs={"seconds": 30.0})
         talking.start()
-        assert main(["doctor", f"127.0.0.1:{original.port}"]) == 0
-        talking.join()
+        try:
+            assert main(["doctor", f"127.0.0.1:{original.port}"]) == 0
+        finally:
+            over.set()
+            talking.join()
         assert original.received
         assert not any(datagram.events for datagram in original.received)
     printed = capsys.readouterr().out

@@ -52,21 +52,21 @@ def test_bots_and_a_window_play_chase():
     pytest.importorskip("pygame")
     with serving(CHASE / "server.py") as (_, port):
         bots = [
-            start(CHASE / "bot.py", "--port", port, "--name", f"Bot {i}", "--seconds", 4) for i in range(2)
+            start(CHASE / "bot.py", "--port", port, "--name", f"Bot {i}", "--seconds", 3) for i in range(2)
         ]
-        output = finish(start(CHASE / "client_pygame.py", "--port", port, "--frames", 90), timeout=40)
-        assert re.fullmatch(r"drew 90 frames as player [123]\n", output)
+        output = finish(start(CHASE / "client_pygame.py", "--port", port, "--frames", 50), timeout=40)
+        assert re.fullmatch(r"drew 50 frames as player [123]\n", output)
         for bot in bots:
             finish(bot)
 
 
 @pytest.mark.timeout(90)
 def test_the_demo_ends_with_the_same_state_everywhere():
-    output = finish(start(CHASE / "demo.py", "--seconds", 8, "--seed", 5), timeout=60)
+    output = finish(start(CHASE / "demo.py", "--seconds", 5, "--seed", 5), timeout=60)
     assert output.count("joined, ended with digest") == 4
     assert output.count("same state") == 4
     lines = re.findall(r"^ +\d+\.\d s  chaser .*RTT .*ticks .*state \d+ bytes", output, re.MULTILINE)
-    assert 7 <= len(lines) <= 9
+    assert 2 <= len(lines) <= 6
     assert output.endswith("  all states agree\n")
 
 

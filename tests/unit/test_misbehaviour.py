@@ -56,26 +56,32 @@ RUBBISH = {
     "returns a number too large": lambda: {"bad": 1e300},
     "returns a set": lambda: {"bad": {1, 2}},
 }
-PLACES = (
-    "server handler",
-    "client handler",
-    "server ack",
-    "client ack",
-    "server hook",
-    "client hook",
-    "wire",
-)
+# Where user code is called, on the one side and the other: both have the same code behind them.
+HANDLER, ACK = ("server handler", "client handler"), ("server ack", "client ack")
+HOOK, WIRE, LOOP = ("server hook", "client hook"), ("wire",), ("game loop",)
+
+
+# What happens is the same at any rate of packages.
+RATE = {"interval_good": 0.005, "interval_bad": 0.01}
+
+
+def in_turns(things, places):
+    """Pair each thing with one side of each place, and the next with the other side."""
+    return [
+        (sides[(number + turn) % len(sides)], thing)
+        for number, thing in enumerate(things)
+        for turn, sides in enumerate(places)
+    ]
 
 
 class Game:
     """A server with a game loop and a client, where one piece of user code misbehaves."""
 
     def __init__(self):
-        self.backend = pygase.Backend(
-            pygase.GameState(beat=0, value=-1), lambda game_state, dt: {"beat": game_state.beat + 1}, {}
-        )
+        step = lambda game_state, dt: {"beat": game_state.beat + 1}  # noqa: E731
+        self.backend = pygase.Backend(pygase.GameState(beat=0, value=-1), step, {}, **RATE)
         self.server, self.machine = self.backend.server, self.backend.game_state_machine
-        self.client = pygase.Client()
+        self.client = pygase.Client(**RATE)
         self.asked = []
         self.server.register_event_handler("ASK", lambda number, client_address: self.asked.append(number))
         self.machine.register_event_handler("SET", lambda value, **_: {"value": value})
@@ -136,8 +142,7 @@ def provoke(game, place, mistake):
         client.try_to(lambda game_state: game_state.beat, timeout=10)
 
 
-@pytest.mark.parametrize("kind", MISTAKES)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("place", "kind"), in_turns(MISTAKES, [HANDLER, ACK, HOOK, WIRE]))
 def test_a_mistake_in_the_network_thread_is_logged_and_counted(game, place, kind, wait_for, caplog):
     mistake = MISTAKES[kind]
     game.server.register_event_handler("MISTAKE", lambda client_address: mistake())
@@ -390,12 +395,20 @@ class Reentrant:
             game.client.connect_in_thread(game.server.port)
 
 
+NAMES = [name for name in vars(Reentrant) if not name.startswith("_")]
+# What may wait for the thread it is called in is tried everywhere; the rest returns nothing to be awaited.
 ENDINGS = ("kick", "disconnect", "shutdown", "stop")
+AWAITED = ("push_event", "disconnect", "shutdown", "stop")
+CALLS = [
+    *in_turns([name for name in NAMES if name not in ENDINGS], [HANDLER, ACK, LOOP]),
+    *[(place, name) for place in (*HANDLER, *ACK, *LOOP) for name in ENDINGS],
+]
 
 
-@pytest.mark.parametrize("awaits", [False, True], ids=["called", "awaited"])
-@pytest.mark.parametrize("name", [name for name in vars(Reentrant) if not name.startswith("_")])
-@pytest.mark.parametrize("place", [*PLACES[:4], "game loop"])
+@pytest.mark.parametrize(
+    ("place", "name", "awaits"),
+    [(*call, False) for call in CALLS] + [(*call, True) for call in CALLS if call[1] in AWAITED],
+)
 def test_user_code_may_call_anything_from_inside(game, place, name, awaits, wait_for, caplog):
     done = []
 

@@ -44,8 +44,9 @@ def run(code, timeout=30, options=("-W", "error")):
 @pytest.mark.timeout(40)
 def test_start_and_stop_200_times_with_busy_handlers():
     """Ending a thread of the core while attached to Python would wait for one that wants to attach."""
-    began = time.monotonic()
+    began, interval = time.monotonic(), sys.getswitchinterval()
     stop = threading.Event()
+    sys.setswitchinterval(interval / 10)  # the more often they change, the sooner one waits for the other
     busy = threading.Thread(target=lambda: [sum(range(2000)) for _ in iter(stop.is_set, True)])
     busy.start()
     try:
@@ -63,6 +64,7 @@ def test_start_and_stop_200_times_with_busy_handlers():
             thread.join(5)
             assert not thread.is_alive()
     finally:
+        sys.setswitchinterval(interval)
         stop.set()
         busy.join()
     assert time.monotonic() - began < 30
