@@ -280,7 +280,7 @@ interop-long: .venv/.dev-tools .venv-original/.installed core-test ## a megabyte
 	$(PYTEST) tests/interop -m long -s
 
 .PHONY: py-portable
-py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission ducks examples gil hello lifecycle loops shim_live shim_pump shim_running))
+py-portable: NET_TESTS = $(wildcard $(patsubst %,tests/unit/test_%.py,admission drawing_board ducks examples gil hello lifecycle lobby loops shim_live shim_pump shim_running))
 py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built ## network, compat and interop tests with portable I/O
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase._core as core; assert core.Inbox().fileno() is None"
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(NET_TESTS)
