@@ -141,12 +141,6 @@ impl View {
         Self { marks: true, ..self }
     }
 
-    /// What the client does with deletions, as soon as that is known. Before the first update was written.
-    pub fn set_kind(&mut self, kind: PeerKind) {
-        self.kind = kind;
-        self.marks |= kind == PeerKind::Ours;
-    }
-
     /// Whether the last package was full and there is more that was never sent: the next one may follow at once.
     pub fn has_more(&self) -> bool {
         self.has_more

@@ -16,8 +16,6 @@ svg { width: 100%; height: auto } text { font: 12px system-ui, sans-serif; fill:
 pre { background: #f4f4f5; padding: 1rem; overflow: auto } .line { fill: none; stroke-width: 2 }
 """
 
-Points = Sequence[tuple[float, float]]
-
 
 class Samples:
     """What a load reports from moment to moment, as rates and quantiles of each moment."""

@@ -71,7 +71,6 @@ class ServerSource(Source):
 
     def __init__(self, host: str, port: int) -> None:
         self._name, self._port = name_of((host, port)), port
-        self._answered = time.monotonic()
 
     async def is_there(self) -> bool:
         """Return whether the server has a monitor."""
