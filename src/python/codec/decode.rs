@@ -12,15 +12,11 @@ use crate::wire::{MsgpackProblem, WireError};
 
 /// The object that msgpack bytes stand for; bytes after it are ignored.
 pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    match Decoder::new(py, bytes).value() {
-        Ok(value) => Ok(value),
-        Err(Stop::Raised(error)) => Err(*error),
+    Decoder::new(py, bytes).value().or_else(|stop| {
         // One pass is enough for what is well formed; the check knows what is wrong with the rest.
-        Err(Stop::Malformed) => {
-            msgpack::check(bytes, Limits::LOCAL)?;
-            Err(impossible())
-        }
-    }
+        msgpack::check(bytes, Limits::LOCAL)?;
+        Err(stop.into())
+    })
 }
 
 /// The three attributes of an event, in the order of [`EVENT_KEYS`].
@@ -29,16 +25,16 @@ pub(crate) type EventValues<'py> = [Bound<'py, PyAny>; 3];
 /// What the attributes of an event are called.
 pub(crate) const EVENT_KEYS: [&str; 3] = ["type", "handler_args", "handler_kwargs"];
 
+/// What comes before each of them in a packed event.
+const BEFORE: [&[u8]; 3] = [b"\x83\xa4type", b"\xachandler_args", b"\xaehandler_kwargs"];
+
 /// The attributes of the event that msgpack bytes stand for, in their usual order; None for anything else.
 pub(crate) fn decode_event<'py>(py: Python<'py>, bytes: &[u8]) -> Option<EventValues<'py>> {
     let mut decoder = Decoder::new(py, bytes);
-    if decoder.reader.token().ok()? != Token::Map(3) {
-        return None;
-    }
     decoder.depth = 1;
-    let [event_type, args, kwargs] = EVENT_KEYS;
+    let [event_type, args, kwargs] = BEFORE;
     let Token::Str(name) = decoder.attribute(event_type)? else { return None };
-    let name = decoder.known_text(name).into_any();
+    let name = decoder.known_text(name).ok()?.into_any();
     let Token::Array(length) = decoder.attribute(args)? else { return None };
     let args = decoder.list(length).ok()?;
     let Token::Map(length) = decoder.attribute(kwargs)? else { return None };
@@ -66,12 +62,21 @@ impl From<MsgpackProblem> for Stop {
     }
 }
 
+impl From<Stop> for PyErr {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Raised(error) => *error,
+            Stop::Malformed => impossible(),
+        }
+    }
+}
+
+type Decoded<'py> = Result<Bound<'py, PyAny>, Stop>;
+
 struct Decoder<'a, 'py> {
     py: Python<'py>,
     reader: Reader<'a>,
     depth: usize,
-    /// The elements of the arrays being read, the innermost last.
-    elements: Vec<Bound<'py, PyAny>>,
     /// None while another thread has them: then each text is made anew.
     known: Option<MutexGuard<'static, KnownTexts>>,
 }
@@ -79,60 +84,49 @@ struct Decoder<'a, 'py> {
 impl<'a, 'py> Decoder<'a, 'py> {
     fn new(py: Python<'py>, bytes: &'a [u8]) -> Self {
         let known = KNOWN_TEXTS.try_lock().ok();
-        Self { py, reader: Reader::new(bytes), depth: 0, elements: Vec::new(), known }
+        Self { py, reader: Reader::new(bytes), depth: 0, known }
     }
 
-    fn value(&mut self) -> Result<Bound<'py, PyAny>, Stop> {
-        match self.reader.token()? {
+    fn value(&mut self) -> Decoded<'py> {
+        match self.reader.raw_token()? {
             Token::Array(length) => self.list(length),
             Token::Map(length) => self.map(length, Self::key),
             token => self.scalar(token),
         }
     }
 
-    /// The value of a map that has to come next and under this name.
-    fn attribute(&mut self, name: &str) -> Option<Token<'a>> {
-        match self.reader.token() {
-            Ok(Token::Str(key)) if key == name => self.reader.token().ok(),
-            _ => None,
-        }
+    /// The value that has to come after these bytes.
+    fn attribute(&mut self, before: &[u8]) -> Option<Token<'a, &'a [u8]>> {
+        if self.reader.take_exactly(before) { self.reader.raw_token().ok() } else { None }
     }
 
-    fn list(&mut self, length: u32) -> Result<Bound<'py, PyAny>, Stop> {
-        let first = self.elements(length, Self::value)?;
-        Ok(PyList::new(self.py, self.elements.drain(first..))?.into_any())
+    fn list(&mut self, length: u32) -> Decoded<'py> {
+        self.nested(|this| {
+            let elements = Elements { left: length, decoder: this };
+            Ok(PyList::new(elements.decoder.py, elements)?.into_any())
+        })
     }
 
-    fn map(
-        &mut self,
-        length: u32,
-        key: fn(&mut Self) -> Result<Bound<'py, PyAny>, Stop>,
-    ) -> Result<Bound<'py, PyAny>, Stop> {
-        self.nested(|this| this.items(length, key))
-    }
-
-    fn items(
-        &mut self,
-        length: u32,
-        key: fn(&mut Self) -> Result<Bound<'py, PyAny>, Stop>,
-    ) -> Result<Bound<'py, PyAny>, Stop> {
-        let dict = PyDict::new(self.py);
-        for _ in 0..length {
-            let key = key(self)?;
-            dict.set_item(key, self.value()?)?;
-        }
-        // Two keys that are equal to Python are one too few here.
-        if dict.len() == length as usize { Ok(dict.into_any()) } else { Err(Stop::Malformed) }
+    fn map(&mut self, length: u32, key: fn(&mut Self) -> Decoded<'py>) -> Decoded<'py> {
+        self.nested(|this| {
+            let dict = PyDict::new(this.py);
+            for _ in 0..length {
+                let key = key(this)?;
+                dict.set_item(key, this.value()?)?;
+            }
+            // Two keys that are equal to Python are one too few here.
+            if dict.len() == length as usize { Ok(dict.into_any()) } else { Err(Stop::Malformed) }
+        })
     }
 
     /// A key: arrays are tuples there, and short texts are kept for the next time.
-    fn key(&mut self) -> Result<Bound<'py, PyAny>, Stop> {
-        match self.reader.token()? {
-            Token::Array(length) => {
-                let first = self.elements(length, Self::key)?;
-                Ok(PyTuple::new(self.py, self.elements.drain(first..))?.into_any())
-            }
-            Token::Str(text) => Ok(self.known_text(text).into_any()),
+    fn key(&mut self) -> Decoded<'py> {
+        match self.reader.raw_token()? {
+            Token::Array(length) => self.nested(|this| {
+                let parts = (0..length).map(|_| this.key()).collect::<Result<Vec<_>, _>>()?;
+                Ok(PyTuple::new(this.py, parts)?.into_any())
+            }),
+            Token::Str(text) => Ok(self.known_text(text)?.into_any()),
             Token::F32(value) if value.is_nan() => Err(Stop::Malformed),
             Token::F64(value) if value.is_nan() => Err(Stop::Malformed),
             token => self.scalar(token),
@@ -140,31 +134,16 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     /// A key that has to be text.
-    fn name(&mut self) -> Result<Bound<'py, PyAny>, Stop> {
-        match self.reader.token()? {
-            Token::Str(text) => Ok(self.known_text(text).into_any()),
+    fn name(&mut self) -> Decoded<'py> {
+        match self.reader.raw_token()? {
+            Token::Str(text) => Ok(self.known_text(text)?.into_any()),
             _ => Err(Stop::Malformed),
         }
     }
 
-    /// Reads the elements of an array and says where they begin among all.
-    fn elements(
-        &mut self,
-        length: u32,
-        element: fn(&mut Self) -> Result<Bound<'py, PyAny>, Stop>,
-    ) -> Result<usize, Stop> {
-        let first = self.elements.len();
-        self.nested(|this| {
-            for _ in 0..length {
-                let value = element(this)?;
-                this.elements.push(value);
-            }
-            Ok(first)
-        })
-    }
-
     /// Reads a container one level deeper.
-    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
+    #[inline]
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Decoded<'py>) -> Decoded<'py> {
         if self.depth >= Limits::LOCAL.depth {
             return Err(Stop::Malformed);
         }
@@ -176,7 +155,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     #[allow(clippy::inline_always, reason = "a token that goes through memory costs more than reading it")]
     #[inline(always)]
-    fn scalar(&self, token: Token<'_>) -> Result<Bound<'py, PyAny>, Stop> {
+    fn scalar(&self, token: Token<'_, &[u8]>) -> Decoded<'py> {
         let py = self.py;
         Ok(match token {
             Token::Nil => py.None().into_bound(py),
@@ -185,7 +164,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             Token::Int(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
             Token::F32(value) => PyFloat::new(py, value.into()).into_any(),
             Token::F64(value) => PyFloat::new(py, value).into_any(),
-            Token::Str(value) => PyString::new(py, value).into_any(),
+            Token::Str(value) => PyString::from_bytes(py, value)?.into_any(),
             Token::Bin(value) => PyBytes::new(py, value).into_any(),
             Token::Ext(TIMESTAMP_TYPE, data) => match Timestamp::decode(data) {
                 Some(value) => moment::from_timestamp(py, value)?.into_any(),
@@ -193,6 +172,41 @@ impl<'a, 'py> Decoder<'a, 'py> {
             },
             Token::Ext(..) | Token::Array(_) | Token::Map(_) => return Err(Stop::Malformed),
         })
+    }
+}
+
+/// The elements of an array, as far as they have not been read yet.
+struct Elements<'d, 'a, 'py> {
+    decoder: &'d mut Decoder<'a, 'py>,
+    left: u32,
+}
+
+impl<'py> Iterator for Elements<'_, '_, 'py> {
+    type Item = Element<'py>;
+
+    fn next(&mut self) -> Option<Element<'py>> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Element(self.decoder.value()))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // Room is made for so many at once. More have to come first: arrays within arrays can all announce as
+        // many elements as there are bytes.
+        const MOST_AT_ONCE: u32 = 64;
+        (self.left.min(MOST_AT_ONCE) as usize, None)
+    }
+}
+
+/// An element of an array, or why there is none.
+struct Element<'py>(Decoded<'py>);
+
+impl<'py> IntoPyObject<'py> for Element<'py> {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Stop;
+
+    fn into_pyobject(self, _: Python<'py>) -> Decoded<'py> {
+        self.0
     }
 }
 
@@ -208,33 +222,62 @@ fn impossible() -> PyErr {
 const KNOWN: usize = 512;
 const LONGEST_KNOWN: usize = 32;
 
-type Known = Option<(Box<str>, Py<PyString>)>;
+/// A text, the words of it, and the string for it.
+type Known = Option<(Words, Box<[u8]>, Py<PyString>)>;
 type KnownTexts = [Known; KNOWN];
 
 static KNOWN_TEXTS: Mutex<KnownTexts> = Mutex::new([const { None }; KNOWN]);
 
 impl<'py> Decoder<'_, 'py> {
     /// A Python string for a key, the same one as the last time if that is still known.
-    fn known_text(&mut self, text: &str) -> Bound<'py, PyString> {
+    fn known_text(&mut self, text: &[u8]) -> Result<Bound<'py, PyString>, Stop> {
+        let words = Words::of(text);
         let slot = self.known.as_mut().filter(|_| text.len() <= LONGEST_KNOWN);
-        match slot.and_then(|known| known.get_mut(place(text.as_bytes()))) {
-            None => PyString::new(self.py, text),
-            Some(Some((same, string))) if **same == *text => string.bind(self.py).clone(),
+        match slot.and_then(|known| known.get_mut(words.place())) {
+            None => Ok(PyString::from_bytes(self.py, text)?),
+            Some(Some((same, all, string))) if *same == words && (words.are_all() || **all == *text) => {
+                Ok(string.bind(self.py).clone())
+            }
             Some(slot) => {
-                let string = PyString::new(self.py, text);
-                *slot = Some((text.into(), string.clone().unbind()));
-                string
+                let string = PyString::from_bytes(self.py, text)?;
+                *slot = Some((words, text.into(), string.clone().unbind()));
+                Ok(string)
             }
         }
     }
 }
 
-/// Where a text is kept. Only to spread ordinary names: what lands in one place takes turns there.
-fn place(text: &[u8]) -> usize {
-    let word = match (text.first_chunk(), text.last_chunk()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first).rotate_left(29) ^ u64::from_le_bytes(*last),
-        _ => text.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    };
-    let hash = (word ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (hash >> 32) as usize % KNOWN
+/// The first and the last eight bytes of a text, which may overlap, and its length: all there is to know of one
+/// of up to sixteen bytes, and quicker to compare than the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Words {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+impl Words {
+    #[inline]
+    fn of(text: &[u8]) -> Self {
+        let (first, last) =
+            if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+                (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+            } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+                (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+            } else {
+                (text.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
+            };
+        Self { first, last, length: text.len() }
+    }
+
+    fn are_all(self) -> bool {
+        self.length <= 16
+    }
+
+    /// Where a text is kept. Only to spread ordinary names: what lands in one place takes turns there.
+    #[inline]
+    fn place(self) -> usize {
+        let word = self.first.rotate_left(29) ^ self.last ^ self.length as u64;
+        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % KNOWN
+    }
 }

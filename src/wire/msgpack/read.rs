@@ -6,8 +6,10 @@ use crate::wire::WireError;
 use crate::wire::error::MsgpackProblem;
 
 /// One msgpack token. A container is only its announced length: its elements are the tokens that follow.
+///
+/// `S` is what text is given as.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Token<'a> {
+pub enum Token<'a, S = &'a str> {
     /// None.
     Nil,
     /// A truth value.
@@ -21,7 +23,7 @@ pub enum Token<'a> {
     /// A double precision float; PyGaSe reads but never writes it.
     F64(f64),
     /// Text.
-    Str(&'a str),
+    Str(S),
     /// Bytes.
     Bin(&'a [u8]),
     /// An array of that many elements.
@@ -110,6 +112,31 @@ impl<'a> Reader<'a> {
     #[allow(clippy::inline_always, reason = "a token that goes through memory costs more than reading it")]
     #[inline(always)]
     pub(crate) fn token(&mut self) -> Result<Token<'a>, MsgpackProblem> {
+        self.token_with(|bytes| std::str::from_utf8(bytes).map_err(|_| MsgpackProblem::Utf8))
+    }
+
+    /// [`token`](Self::token) for those who make sure themselves that text is UTF-8.
+    #[allow(clippy::inline_always, reason = "a token that goes through memory costs more than reading it")]
+    #[inline(always)]
+    pub(crate) fn raw_token(&mut self) -> Result<Token<'a, &'a [u8]>, MsgpackProblem> {
+        self.token_with(Ok)
+    }
+
+    /// Whether these bytes come next; if so, they are read.
+    #[inline]
+    pub(crate) fn take_exactly(&mut self, bytes: &[u8]) -> bool {
+        let found = self.rest().starts_with(bytes);
+        self.at += if found { bytes.len() } else { 0 };
+        found
+    }
+
+    #[allow(clippy::inline_always, reason = "a token that goes through memory costs more than reading it")]
+    #[inline(always)]
+    fn token_with<S>(
+        &mut self,
+        text: impl Fn(&'a [u8]) -> Result<S, MsgpackProblem>,
+    ) -> Result<Token<'a, S>, MsgpackProblem> {
+        let text = |bytes| text(bytes).map(Token::Str);
         let [code] = self.array()?;
         Ok(match Marker::from_u8(code) {
             Marker::FixPos(value) => Token::Uint(value.into()),
@@ -127,10 +154,10 @@ impl<'a> Reader<'a> {
             Marker::I64 => signed(i64::from_be_bytes(self.array()?)),
             Marker::F32 => Token::F32(f32::from_be_bytes(self.array()?)),
             Marker::F64 => Token::F64(f64::from_be_bytes(self.array()?)),
-            Marker::FixStr(length) => self.text(length.into())?,
-            Marker::Str8 => self.length8().and_then(|length| self.text(length))?,
-            Marker::Str16 => self.length16().and_then(|length| self.text(length))?,
-            Marker::Str32 => self.length32().and_then(|length| self.text(length))?,
+            Marker::FixStr(length) => self.take(length.into()).and_then(text)?,
+            Marker::Str8 => self.length8().and_then(|length| self.take(length)).and_then(text)?,
+            Marker::Str16 => self.length16().and_then(|length| self.take(length)).and_then(text)?,
+            Marker::Str32 => self.length32().and_then(|length| self.take(length)).and_then(text)?,
             Marker::Bin8 => self.length8().and_then(|length| self.take(length)).map(Token::Bin)?,
             Marker::Bin16 => self.length16().and_then(|length| self.take(length)).map(Token::Bin)?,
             Marker::Bin32 => self.length32().and_then(|length| self.take(length)).map(Token::Bin)?,
@@ -181,12 +208,7 @@ impl<'a> Reader<'a> {
         usize::try_from(length).map_err(|_| MsgpackProblem::LyingLength)
     }
 
-    fn text(&mut self, length: usize) -> Result<Token<'a>, MsgpackProblem> {
-        let bytes = self.take(length)?;
-        std::str::from_utf8(bytes).map(Token::Str).map_err(|_| MsgpackProblem::Utf8)
-    }
-
-    fn extension(&mut self, length: usize) -> Result<Token<'a>, MsgpackProblem> {
+    fn extension<S>(&mut self, length: usize) -> Result<Token<'a, S>, MsgpackProblem> {
         let kind = self.array().map(i8::from_be_bytes)?;
         Ok(Token::Ext(kind, self.take(length)?))
     }
@@ -201,7 +223,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Integers are told apart by sign, not by the form they came in.
-fn signed<'a>(value: i64) -> Token<'a> {
+fn signed<'a, S>(value: i64) -> Token<'a, S> {
     u64::try_from(value).map_or(Token::Int(value), Token::Uint)
 }
 
