@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from pygase import _core
+from pygase._core import pack_event, read_event
 from pygase._errors import DecodeError
 from pygase.utils import Sendable
 
@@ -83,7 +83,7 @@ class Event(Sendable):
             TypeError: An argument cannot be sent; the message has the path to it.
             OverflowError: A float does not fit single precision.
         """
-        return _core.packb(self.__dict__) if type(self) is Event else super().to_bytes()
+        return pack_event(self) or super().to_bytes()
 
     @classmethod
     def from_bytes(cls, bytepack: bytes) -> Event:
@@ -95,8 +95,7 @@ class Event(Sendable):
         Raises:
             TypeError: The bytes are no event (the error is a `ValueError` as well).
         """
-        event = _core.read_event(bytepack) if cls is Event else None
-        return super().from_bytes(bytepack) if event is None else event
+        return read_event(cls, bytepack) or super().from_bytes(bytepack)
 
 
 class UniversalEventHandler:

@@ -36,7 +36,7 @@ mod core_module {
     #[pymodule_export]
     use super::client::{PyTickTimer, PyUdpClient};
     #[pymodule_export]
-    use super::codec::{packb, read_event, unpackb};
+    use super::codec::{pack_event, packb, read_event, unpackb};
     #[pymodule_export]
     use super::connection::{PyClientConnection, PyConnection, PyEncodedEvent, PyServerConnection};
     #[pymodule_export]

@@ -88,19 +88,28 @@ pub(crate) fn read_update<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Option
     Ok(Some(update))
 }
 
-/// What is sent of an event or update that is no more than that; None for subclasses, which may have ways of
-/// their own.
-pub(crate) fn plain_attributes<'py>(sendable: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
-    let py = sendable.py();
-    let class = sendable.get_type();
-    let attributes = || Ok::<_, PyErr>(sendable.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?);
-    if class.is(event_class(py)?) {
-        return attributes().map(Some);
-    }
-    if !class.is(game_state_update_class(py)?) {
+/// What is sent of an event that is no more than that; None for subclasses, which may have ways of their own,
+/// and for everything else.
+#[inline]
+pub(crate) fn event_attributes<'py>(event: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let py = event.py();
+    if !event.get_type().is(event_class(py)?) {
         return Ok(None);
     }
-    let (attributes, name) = (attributes()?.copy()?, intern!(py, limits::TIME_ORDER_KEY));
+    Ok(Some(event.getattr(intern!(py, "__dict__"))?.cast_into()?))
+}
+
+/// The same for an event or an update.
+pub(crate) fn plain_attributes<'py>(sendable: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    if let Some(attributes) = event_attributes(sendable)? {
+        return Ok(Some(attributes));
+    }
+    let py = sendable.py();
+    if !sendable.get_type().is(game_state_update_class(py)?) {
+        return Ok(None);
+    }
+    let attributes = sendable.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?.copy()?;
+    let name = intern!(py, limits::TIME_ORDER_KEY);
     attributes.set_item(name, sendable.getattr(name)?)?;
     Ok(Some(attributes))
 }

@@ -180,6 +180,23 @@ def test_a_time_zone_that_changes_what_is_packed_does_no_harm():
     assert unpackb(packb(value)) == {"list": [moment.replace(tzinfo=UTC), 1, 2], "after": 3}
 
 
+def test_a_dict_whose_items_change_what_is_packed_does_no_harm():
+    asked = []
+    inner = []
+    outer = {"before": 1, "inner": inner, "after": 2}
+
+    class Meddling(dict):
+        def items(self):
+            asked.append(self)
+            inner.clear()
+            outer.clear()
+            return super().items()
+
+    inner += ["first", Meddling(x=1), "last"]
+    assert unpackb(packb(outer)) == {"before": 1, "inner": ["first", {"x": 1}, "last"], "after": 2}
+    assert len(asked) == 1
+
+
 def test_a_moment_outside_of_the_calendar():
     with pytest.raises(OverflowError, match=r"years 1 to 9999 in UTC at \[0\]"):
         packb([datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))])
@@ -256,6 +273,22 @@ def test_keys_come_back_whatever_was_read_before():
     names = [f"key{number}" for number in range(5000)] + ["x" * 100, "", "ß"]
     for _ in range(2):
         assert list(unpackb(packb(dict.fromkeys(names)))) == names
+
+
+def test_keys_that_are_alike_are_told_apart():
+    whole = "abcdefghijklmnopqrstuvwxyzABCDEFGH"
+    names = {whole[:length] for length in range(len(whole) + 1)}
+    names |= {name[:place] + "_" + name[place + 1 :] for name in names for place in range(len(name))}
+    order = list(names) * 3
+    random.Random(3).shuffle(order)
+    for name in order:
+        assert unpackb(packb({name: 0})) == {name: 0}
+
+
+@pytest.mark.parametrize("length", [15, 16, 63, 64, 65, 1000, 70000])
+def test_lists_of_any_length_come_back(length):
+    value = [{}, [*range(length)], "after"]
+    assert unpackb(packb(value)) == value
 
 
 def value_of(random, depth=0):

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from pygase._core import packb
 from pygase.event import Event, UniversalEventHandler
+from pygase.utils import Sendable
 
 
 def handle(handler, event, **kwargs):
@@ -31,6 +33,35 @@ def test_event_bytes():
     assert Event("x").to_bytes() == b"\x83\xa4type\xa1x\xachandler_args\x90\xaehandler_kwargs\x80"
     event = Event("x", 1, [2], {"a": None}, b=b"c")
     assert Event.from_bytes(event.to_bytes()) == event
+
+
+def test_further_attributes_travel_and_are_not_read():
+    event = Event("x", 1)
+    event.more = 2
+    assert event.to_bytes() == packb({**vars(Event("x", 1)), "more": 2})
+    assert Event.from_bytes(event.to_bytes()) == Event("x", 1)
+
+
+def test_subclasses_of_events_have_bytes_of_their_own():
+    class Bytes(Sendable):
+        def to_bytes(self):
+            return b"own " + super().to_bytes()
+
+        @classmethod
+        def from_bytes(cls, bytepack):
+            return super().from_bytes(bytepack.removeprefix(b"own "))
+
+    class Plain(Event):
+        def to_dict(self):
+            return {**super().to_dict(), "more": 1}
+
+    class Mixed(Event, Bytes):
+        pass
+
+    assert Plain("x").to_bytes() == packb({**vars(Event("x")), "more": 1})
+    assert type(Plain.from_bytes(Event("x", 2).to_bytes())) is Plain
+    assert Mixed("x").to_bytes() == b"own " + Event("x").to_bytes()
+    assert Mixed.from_bytes(Mixed("x", 2).to_bytes()) == Mixed("x", 2)
 
 
 @pytest.mark.parametrize("error", [TypeError, ValueError])

@@ -1,10 +1,15 @@
 //! From Python objects to msgpack.
 
 use std::cell::RefCell;
+use std::sync::Mutex;
 
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{
+    PyBool, PyBytes, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyTzInfoAccess,
+};
 
 use super::moment;
 use crate::wire::limits;
@@ -20,12 +25,34 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, path: &str) -> PyResult<Vec<u8>> 
 /// [`encode`] into a buffer that is used again; what was in it goes.
 pub(crate) fn encode_into(value: &Bound<'_, PyAny>, path: &str, out: &mut Vec<u8>) -> PyResult<()> {
     out.clear();
-    let mut encoder = Encoder { out, depth: 0, in_key: false, waiting: Vec::with_capacity(16) };
-    encoder.value(value).map_err(|refusal| refusal.into_error(path))
+    let careful = !has_gil(value.py())?;
+    let mut done = Encoder { out, depth: 0, in_key: false, careful }.value(value);
+    if done.as_ref().is_err_and(|refusal| matches!(refusal.why, Why::Careless)) {
+        out.clear();
+        done = Encoder { out, depth: 0, in_key: false, careful: true }.value(value);
+    }
+    done.map_err(|refusal| refusal.into_error(path))
+}
+
+/// [`encode`] for Python.
+pub(crate) fn encode_to_bytes<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let mut kept = KEPT.try_lock().ok();
+    let mut own = Vec::new();
+    let out = kept.as_deref_mut().unwrap_or(&mut own);
+    let bytes = encode_into(value, "", out).map(|()| PyBytes::new(value.py(), out));
+    if out.capacity() > MOST_KEPT {
+        *out = Vec::new();
+    }
+    bytes
 }
 
 /// Room for most events and updates, in bytes.
 const USUAL_SIZE: usize = 512;
+
+/// A buffer that is used again, unless another thread uses it.
+static KEPT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+/// What it may grow to, in bytes.
+const MOST_KEPT: usize = 1 << 16;
 
 /// Why a value cannot be serialised, and where in the whole it was found: the steps from the inside out.
 struct Refusal {
@@ -40,6 +67,8 @@ enum Why {
     Overflow(String),
     /// What Python code raised that had to be asked, a time zone for example.
     Raised(PyErr),
+    /// No error: all has to be written again, carefully.
+    Careless,
 }
 
 enum Step {
@@ -52,43 +81,56 @@ enum Step {
 
 type Encoded = Result<(), Box<Refusal>>;
 
-struct Encoder<'b, 'py> {
+struct Encoder<'b> {
     out: &'b mut Vec<u8>,
     depth: usize,
     in_key: bool,
-    /// What the containers being written still hold, the innermost last. Each is taken at once, because code of
-    /// time zones may run meanwhile and change it.
-    waiting: Vec<Option<Bound<'py, PyAny>>>,
+    /// Whether other code may run meanwhile and change a container that is being written, the code of a time zone
+    /// for example: then each is copied first.
+    careful: bool,
 }
 
-impl<'py> Encoder<'_, 'py> {
+impl<'py> Encoder<'_> {
+    /// Writes what most values are, here and now, for those who write many.
+    #[allow(clippy::inline_always, reason = "a call for each number costs more than writing it")]
+    #[inline(always)]
     fn value(&mut self, value: &Bound<'py, PyAny>) -> Encoded {
-        if let Ok(text) = value.cast::<PyString>() {
+        if let Some(text) = exactly::<PyString>(value) {
             self.text(text)
-        } else if value.is_instance_of::<PyInt>() {
-            match value.cast::<PyBool>() {
-                Ok(truth) => msgpack::write_bool(self.out, truth.is_true()),
-                Err(_) => return self.int(value),
-            }
-            Ok(())
-        } else if let Ok(float) = value.cast_exact::<PyFloat>() {
+        } else if let Some(int) = exactly::<PyInt>(value) {
+            self.int(int)
+        } else if let Some(float) = exactly::<PyFloat>(value) {
             self.float(float)
-        } else if let Ok(dict) = value.cast::<PyDict>() {
+        } else {
+            self.other(value)
+        }
+    }
+
+    #[inline(never)]
+    fn other(&mut self, value: &Bound<'py, PyAny>) -> Encoded {
+        if let Some(dict) = kind_of::<PyDict>(value) {
             self.nested(|this| this.dict(dict))
-        } else if let Ok(list) = value.cast::<PyList>() {
-            self.nested(|this| this.array(list.iter()))
-        } else if let Ok(tuple) = value.cast::<PyTuple>() {
+        } else if let Some(list) = kind_of::<PyList>(value) {
+            self.nested(|this| this.list(list))
+        } else if let Some(tuple) = kind_of::<PyTuple>(value) {
             self.nested(|this| this.array(tuple.iter()))
+        } else if let Some(truth) = kind_of::<PyBool>(value) {
+            msgpack::write_bool(self.out, truth.is_true());
+            Ok(())
         } else if value.is_none() {
             msgpack::write_nil(self.out);
             Ok(())
-        } else if let Ok(float) = value.cast::<PyFloat>() {
+        } else if let Some(text) = kind_of::<PyString>(value) {
+            self.text(text)
+        } else if let Some(int) = kind_of::<PyInt>(value) {
+            self.int(int)
+        } else if let Some(float) = kind_of::<PyFloat>(value) {
             self.float(float)
-        } else if let Ok(bytes) = value.cast::<PyBytes>() {
+        } else if let Some(bytes) = kind_of::<PyBytes>(value) {
             length(bytes.as_bytes().len())?;
             msgpack::write_bin(self.out, bytes.as_bytes());
             Ok(())
-        } else if let Ok(moment) = value.cast::<PyDateTime>() {
+        } else if let Some(moment) = kind_of::<PyDateTime>(value) {
             self.moment(moment)
         } else {
             let kind = value.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
@@ -96,6 +138,7 @@ impl<'py> Encoder<'_, 'py> {
         }
     }
 
+    #[inline]
     fn text(&mut self, text: &Bound<'_, PyString>) -> Encoded {
         let Ok(text) = text.to_str() else {
             return refuse(Why::Type("text with a lone surrogate".to_owned()));
@@ -105,7 +148,8 @@ impl<'py> Encoder<'_, 'py> {
         Ok(())
     }
 
-    fn int(&mut self, int: &Bound<'_, PyAny>) -> Encoded {
+    #[inline]
+    fn int(&mut self, int: &Bound<'_, PyInt>) -> Encoded {
         if let Ok(value) = int.extract::<i64>() {
             msgpack::write_int(self.out, value);
         } else if let Ok(value) = int.extract::<u64>() {
@@ -116,6 +160,7 @@ impl<'py> Encoder<'_, 'py> {
         Ok(())
     }
 
+    #[inline]
     fn float(&mut self, float: &Bound<'_, PyFloat>) -> Encoded {
         let value = float.value();
         let narrow = value as f32;
@@ -130,6 +175,9 @@ impl<'py> Encoder<'_, 'py> {
     }
 
     fn moment(&mut self, moment: &Bound<'_, PyDateTime>) -> Encoded {
+        if !self.careful && moment.get_tzinfo().is_some() {
+            return refuse(Why::Careless);
+        }
         match moment::to_timestamp(moment) {
             Ok(Some(value)) => {
                 msgpack::write_timestamp(self.out, value);
@@ -154,16 +202,18 @@ impl<'py> Encoder<'_, 'py> {
         done
     }
 
-    fn array(&mut self, values: impl Iterator<Item = Bound<'py, PyAny>>) -> Encoded {
-        let first = self.waiting.len();
-        self.waiting.extend(values.map(Some));
-        let last = self.waiting.len();
-        msgpack::write_array_len(self.out, length(last - first)?);
-        for place in first..last {
-            let value = self.take(place)?;
-            self.value(&value).map_err(|refusal| refusal.inside(Step::Index(place - first)))?;
+    fn list(&mut self, list: &Bound<'py, PyList>) -> Encoded {
+        if self.careful {
+            return self.array(list.iter().collect::<Vec<_>>().into_iter());
         }
-        self.waiting.truncate(first);
+        self.array(list.iter())
+    }
+
+    fn array(&mut self, values: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> Encoded {
+        msgpack::write_array_len(self.out, length(values.len())?);
+        for (index, value) in values.enumerate() {
+            self.value(&value).map_err(|refusal| refusal.inside(Step::Index(index)))?;
+        }
         Ok(())
     }
 
@@ -171,16 +221,23 @@ impl<'py> Encoder<'_, 'py> {
         if self.in_key {
             return refuse(Why::Type("a dict".to_owned()));
         }
-        let first = self.waiting.len();
-        take_items(dict, &mut self.waiting).or_else(|error| refuse(Why::Raised(error)))?;
-        let last = self.waiting.len();
-        let items = (last - first) / 2;
-        let start = self.out.len();
+        let plain = dict.is_exact_instance_of::<PyDict>();
+        if self.careful {
+            let items = copy(dict, plain).or_else(|error| refuse(Why::Raised(error)))?;
+            self.items(items.into_iter())
+        } else if plain {
+            self.items(dict.iter())
+        } else {
+            refuse(Why::Careless)
+        }
+    }
+
+    fn items(&mut self, items: impl ExactSizeIterator<Item = Item<'py>>) -> Encoded {
+        let (start, count) = (self.out.len(), items.len());
         let mut uncommon = false;
-        msgpack::write_map_len(self.out, length(items)?);
-        for place in (first..last).step_by(2) {
-            let (key, value) = (self.take(place)?, self.take(place + 1)?);
-            if let Ok(name) = key.cast_exact::<PyString>() {
+        msgpack::write_map_len(self.out, length(count)?);
+        for (key, value) in items {
+            if let Some(name) = exactly::<PyString>(&key) {
                 self.text(name).map_err(|refusal| refusal.inside(Step::InKey(representation(&key))))?;
             } else {
                 uncommon |= !key.is_exact_instance_of::<PyInt>();
@@ -191,42 +248,54 @@ impl<'py> Encoder<'_, 'py> {
             }
             self.value(&value).map_err(|refusal| refusal.inside(step(&key)))?;
         }
-        self.waiting.truncate(first);
         // Keys that differ here can be equal there: floats that are rounded, moments that lose their zone.
         let written = self.out.get(start..).unwrap_or_default();
-        if uncommon && items > 1 && msgpack::check(written, Limits::LOCAL).is_err() {
+        if uncommon && count > 1 && msgpack::check(written, Limits::LOCAL).is_err() {
             return refuse(Why::Type(
                 "a dict with two keys that would be received as the same key".to_owned(),
             ));
         }
         Ok(())
     }
-
-    fn take(&mut self, place: usize) -> Result<Bound<'py, PyAny>, Box<Refusal>> {
-        let value = self.waiting.get_mut(place).and_then(Option::take);
-        value.map_or_else(|| refuse(Why::Type("what changed meanwhile".to_owned())), Ok)
-    }
 }
 
-/// Appends the keys and values of a dict, in turn.
-fn take_items<'py>(dict: &Bound<'py, PyDict>, waiting: &mut Vec<Option<Bound<'py, PyAny>>>) -> PyResult<()> {
-    if !dict.is_exact_instance_of::<PyDict>() {
+type Item<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+/// The items of a dict.
+fn copy<'py>(dict: &Bound<'py, PyDict>, plain: bool) -> PyResult<Vec<Item<'py>>> {
+    if !plain {
         // A subclass may have an order of its own.
-        for item in dict.call_method0("items")?.try_iter()? {
-            let (key, value) = item?.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()?;
-            waiting.push(Some(key));
-            waiting.push(Some(value));
-        }
-        return Ok(());
+        return dict.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect();
     }
-    let waiting = RefCell::new(waiting);
+    let items = RefCell::new(Vec::with_capacity(dict.len()));
     dict.locked_for_each(|key, value| {
-        // One after the other: as a pair they would take a detour through memory.
-        let mut waiting = waiting.borrow_mut();
-        waiting.push(Some(key));
-        waiting.push(Some(value));
+        items.borrow_mut().push((key, value));
         Ok(())
-    })
+    })?;
+    Ok(items.into_inner())
+}
+
+/// Whether no other thread runs Python code until this one lets it.
+fn has_gil(py: Python<'_>) -> PyResult<bool> {
+    static HAS_GIL: PyOnceLock<bool> = PyOnceLock::new();
+    HAS_GIL
+        .get_or_try_init(py, || {
+            let asked = py.import("sys")?.getattr_opt("_is_gil_enabled")?;
+            asked.map_or(Ok(true), |asked| asked.call0()?.is_truthy())
+        })
+        .copied()
+}
+
+/// `cast_exact` without its error, which would count a reference to the type it wanted.
+#[inline]
+fn exactly<'a, 'py, T: PyTypeInfo>(value: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
+    if value.is_exact_instance_of::<T>() { value.cast_exact().ok() } else { None }
+}
+
+/// `cast` without its error.
+#[inline]
+fn kind_of<'a, 'py, T: PyTypeInfo>(value: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
+    if value.is_instance_of::<T>() { value.cast().ok() } else { None }
 }
 
 fn length(length: usize) -> Result<u32, Box<Refusal>> {
@@ -234,6 +303,7 @@ fn length(length: usize) -> Result<u32, Box<Refusal>> {
 }
 
 #[cold]
+#[inline(never)]
 fn refuse<T>(why: Why) -> Result<T, Box<Refusal>> {
     Err(Box::new(Refusal { why, steps: Vec::new() }))
 }
@@ -270,6 +340,7 @@ impl Refusal {
             Why::Type(what) => PyTypeError::new_err(format!("cannot serialise {what}{place}")),
             Why::Overflow(what) => PyOverflowError::new_err(format!("{what}{place}")),
             Why::Raised(error) => error,
+            Why::Careless => PyTypeError::new_err("cannot serialise what changes meanwhile"),
         }
     }
 

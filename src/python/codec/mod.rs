@@ -7,6 +7,7 @@ mod moment;
 use std::borrow::Cow;
 
 pub(crate) use decode::{EVENT_KEYS, decode, decode_event};
+use encode::encode_to_bytes;
 pub(crate) use encode::{encode, encode_into};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -22,7 +23,7 @@ use super::shim;
 ///     OverflowError: A float does not fit single precision.
 #[pyfunction]
 pub(crate) fn packb<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(value.py(), &encode(value, "")?))
+    encode_to_bytes(value)
 }
 
 /// Returns the value that msgpack bytes stand for; bytes after it are ignored.
@@ -49,11 +50,21 @@ pub(crate) fn bytes_of<'a>(data: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>
     }
 }
 
-/// Returns the event that msgpack bytes stand for, or None for what is no plain one.
+/// Returns the msgpack bytes of an `Event`, or None for an object of another class.
 #[pyfunction]
-pub(crate) fn read_event<'py>(data: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub(crate) fn pack_event<'py>(event: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let Some(attributes) = shim::event_attributes(event)? else { return Ok(None) };
+    encode_to_bytes(attributes.as_any()).map(Some)
+}
+
+/// Returns the `Event` that msgpack bytes stand for, or None for another class and for what is no plain one.
+#[pyfunction]
+pub(crate) fn read_event<'py>(
+    cls: &Bound<'py, PyAny>,
+    data: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     match bytes_of(data) {
-        Ok(bytes) => shim::read_event(data.py(), &bytes),
-        Err(_) => Ok(None),
+        Ok(bytes) if cls.is(shim::event_class(cls.py())?) => shim::read_event(data.py(), &bytes),
+        _ => Ok(None),
     }
 }

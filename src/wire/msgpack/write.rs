@@ -24,8 +24,13 @@ pub fn write_uint(out: &mut Vec<u8>, value: u64) {
 }
 
 /// Appends an integer in its smallest form (unsigned where it is not negative).
+#[inline]
 pub fn write_int(out: &mut Vec<u8>, value: i64) {
-    infallible(encode::write_sint(out, value));
+    // Most numbers are small.
+    match u8::try_from(value) {
+        Ok(value @ ..0x80) => out.push(value),
+        _ => infallible(encode::write_sint(out, value)),
+    }
 }
 
 /// Appends a float, always single precision in PyGaSe.
@@ -39,8 +44,17 @@ pub fn write_f64(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends text (at most `u32::MAX` bytes, which callers that take text from users have to see to).
+#[inline]
 pub fn write_str(out: &mut Vec<u8>, value: &str) {
-    infallible(encode::write_str(out, value));
+    // Most text is short.
+    match u8::try_from(value.len()) {
+        Ok(length @ ..32) => {
+            out.reserve(32);
+            out.push(0xa0 | length);
+            out.extend_from_slice(value.as_bytes());
+        }
+        _ => infallible(encode::write_str(out, value)),
+    }
 }
 
 /// Appends bytes (at most `u32::MAX`, which callers that take bytes from users have to see to).
@@ -49,13 +63,21 @@ pub fn write_bin(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Appends the head of an array; its elements have to follow.
+#[inline]
 pub fn write_array_len(out: &mut Vec<u8>, length: u32) {
-    infallible(encode::write_array_len(out, length));
+    match u8::try_from(length) {
+        Ok(length @ ..16) => out.push(0x90 | length),
+        _ => infallible(encode::write_array_len(out, length)),
+    }
 }
 
 /// Appends the head of a map; its keys, each with its value, have to follow.
+#[inline]
 pub fn write_map_len(out: &mut Vec<u8>, length: u32) {
-    infallible(encode::write_map_len(out, length));
+    match u8::try_from(length) {
+        Ok(length @ ..16) => out.push(0x80 | length),
+        _ => infallible(encode::write_map_len(out, length)),
+    }
 }
 
 /// Appends a moment in the shortest of the three timestamp forms.
