@@ -1,4 +1,4 @@
-//! What the loops of servers and clients share: catching panics, waiting for a moment.
+//! What the loops of servers and clients share: catching panics, pausing, waiting for a moment.
 //!
 //! Must not know what is driven.
 
