@@ -286,7 +286,9 @@ class Server:
         ban = Bans.parse(address)
         is_new = ban not in self._bans
         alike = sum((port is None) == (ban[1] is None) for _, port in self._bans)
-        if is_new and alike >= self._options.max_bans:
+        is_running = self._session is not None and not self._session.done.is_set()
+        # A server that runs counts and logs those that it refuses.
+        if is_new and not is_running and alike >= self._options.max_bans:
             raise OverflowError(f"too many bans: {alike}; unban some or raise max_bans")
         self._bans.add(ban)  # before its clients are gone, so that the reason is known
         try:

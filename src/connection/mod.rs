@@ -184,6 +184,11 @@ impl Connection {
         Some(farewell)
     }
 
+    /// Drops a farewell that came: a client says none.
+    pub(crate) fn refuse_farewell(&mut self) {
+        self.stats.events_reserved += u64::from(self.farewell.take().is_some());
+    }
+
     /// Ends the session for `reason`.
     pub(crate) fn end_session(&mut self, reason: &str) {
         self.change(ConnectionEvent::Farewell(reason.into()));

@@ -101,12 +101,20 @@ impl Connection {
         if let Some(token) = token::in_event(&event) {
             self.incoming.release(event.len());
             // From one that counts as an original, because its hello got lost, it is no event either.
-            self.token = self.numbers_events.then_some(token).or(self.token);
+            if self.numbers_events {
+                self.token = Some(token);
+            } else {
+                self.stats.events_reserved += 1;
+            }
             return;
         }
         if let Some(reason) = farewell::in_event(&event) {
             self.incoming.release(event.len());
-            self.farewell = self.numbers_events.then(|| reason.into()).or(self.farewell.take());
+            if self.numbers_events {
+                self.farewell = Some(reason.into());
+            } else {
+                self.stats.events_reserved += 1;
+            }
             return;
         }
         self.stats.events_received += 1;

@@ -37,6 +37,9 @@ crate::counters::counters! {
         events_sent: traffic,
         /// Events dropped because they had come before, in another package.
         events_repeated: dropped,
+        /// Events dropped because they look like those by which two peers of ours speak, from one that is none or
+        /// does not say such.
+        events_reserved: dropped,
         /// Events handed on after some that were dispatched later, because they came too late to be waited for.
         events_out_of_order: dropped,
     }

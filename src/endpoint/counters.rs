@@ -34,6 +34,8 @@ crate::counters::counters! {
         implausible: dropped,
         /// Datagrams from addresses that are banned or were kicked lately.
         banned: dropped,
+        /// Bans and kicks that were refused because there are enough.
+        bans_refused: dropped,
         /// Addresses that have proven themselves.
         proven: traffic,
         /// Sessions that a client of ours took to another address.

@@ -224,6 +224,7 @@ impl ServerConnection {
     /// Takes in a package of the session.
     pub(super) fn receive(&mut self, now: Duration, package: &Package<'_>, store: &Store) {
         let receipt = self.connection.receive(now, package);
+        self.connection.refuse_farewell();
         if let Some(view) = &mut self.view {
             self.connection.take_arrived().for_each(|number| view.arrived(number));
         }

@@ -5,7 +5,8 @@ import re
 import socket
 
 import pytest
-from support.raw import RawClient
+from support.raw import RawClient, RawServer
+from support.wire import event
 
 import pygase
 
@@ -252,6 +253,60 @@ def test_a_client_is_told_that_there_is_no_room(client, wait_for):
     finally:
         first.disconnect()
         server.shutdown()
+
+
+def test_no_handler_sees_what_two_peers_of_pygase_rs_say_to_each_other(server, client, wait_for):
+    seen, heard = [], []
+    for owner in (server, client):
+        for name in ("~token", "~farewell", "~"):
+            owner.register_event_handler(name, lambda *args, **_: seen.append(args))
+    client.on_disconnect(heard.append)
+    server.run_in_thread()
+    client.connect_in_thread(server.port)
+    # With the token it comes back after the farewell, and shows it.
+    wait_for(lambda: server.connections and client.stats()["connection"]["hello"])
+    server.kick(next(iter(server.connections)), "for a while")
+    wait_for(lambda: heard == ["for a while"])
+    wait_for(lambda: server.connections, timeout=GENEROUS)
+    client.dispatch_event("~farewell", "from a client")
+    wait_for(lambda: [c["events_reserved"] for c in server.stats()["clients"].values()] == [1])
+    client.dispatch_event("~token", "of another kind")
+    wait_for(lambda: seen)
+    assert seen == [("of another kind",)]
+    assert heard == ["for a while"]
+
+
+def test_what_an_original_says_that_looks_like_it_is_dropped_and_counted(server, wait_for):
+    """Of the same name with other arguments it is an event like any other."""
+    seen, ends = [], []
+    for name in ("~token", "~farewell"):
+        server.register_event_handler(name, lambda *args, client_address: seen.append(args))
+    server.on_disconnect(lambda connection, reason: ends.append(reason))
+    server.run_in_thread()
+    with RawClient(server.port) as raw:
+        raw.join()
+        raw.send([event("~token", bytes(16)), event("~farewell", "shutdown")])
+        wait_for(lambda: [c["events_reserved"] for c in server.stats()["clients"].values()] == [2])
+        raw.send([event("~token", bytes(15)), event("~farewell", 7), event("~farewell", "a", "b")])
+        wait_for(lambda: len(seen) == 3)
+        assert seen == [(bytes(15),), (7,), ("a", "b")]
+        assert not ends
+        assert next(iter(server.stats()["clients"].values()))["status"] == "connected"
+
+
+def test_an_original_server_cannot_send_a_client_away(client, wait_for):
+    seen, heard = [], []
+    client.register_event_handler("~farewell", lambda *args: seen.append(args))
+    client.on_disconnect(heard.append)
+    with RawServer() as raw:
+        client.connect_in_thread(raw.port)
+        wait_for(lambda: raw.drain() or raw.client)
+        raw.talk(lambda: len(raw.received) > 3)
+        raw.send([event("~token", bytes(16)), event("~farewell", "shutdown"), event("~farewell", 7)])
+        wait_for(lambda: seen == [(7,)])
+        assert client.stats()["connection"]["events_reserved"] == 2
+        assert client.stats()["connection"]["status"] == "connected"
+        assert not heard
 
 
 def test_a_reason_that_is_too_long_is_told_in_part(server, client, wait_for):

@@ -151,6 +151,21 @@ def more_events_for_the_game_loop_than_may_wait(world):
     return lambda: world.machine.stats()["events_waiting"] == 3
 
 
+def more_bans_than_allowed(world):
+    world.joined()
+    client = next(iter(world.server.connections))
+    world.server.ban(("192.0.2.1", 1))
+    for number in range(3):
+        with pytest.raises(OverflowError):
+            world.server.ban(("192.0.2.2", 1 + number))
+        with pytest.raises(OverflowError):
+            world.server.kick(client)
+    stats = world.stats()
+    assert stats["bans_refused"] == 6
+    assert stats["bans"] == 1
+    return lambda: client in world.server.connections
+
+
 def what_is_banned(world):
     world.joined()
     world.server.ban("127.0.0.1")
@@ -172,6 +187,7 @@ LIMITS = {
     "max_waiting_events, calls": (3, more_calls_than_may_wait, "queue_full"),
     "max_waiting_bytes": (2048, more_bytes_to_send_than_may_wait, "queue_full"),
     "max_loop_events": (3, more_events_for_the_game_loop_than_may_wait, "events_dropped"),
+    "max_bans": (1, more_bans_than_allowed, "bans_refused"),
     "a ban": (None, what_is_banned, "banned"),
 }
 #: What is not in the sums that the core logs, but said where it happens.
@@ -215,11 +231,11 @@ def test_bans_are_bounded(serve):
 
 def test_every_limit_is_reached_here_and_explained():
     options = {name for name in vars(pygase.ServerOptions()) if name.startswith("max_")}
-    options -= {"max_throttle_time", "max_bans"}
+    options -= {"max_throttle_time"}
     assert options == {name.partition(",")[0] for name in LIMITS if name.startswith("max_")}
     table = README.read_text().partition("| limit | outcome | counter |")[2].partition("\n\n")[0]
     rows = [row.split("|") for row in table.splitlines() if "`" in row]
-    for name in (*options, "max_bans"):
+    for name in options:
         [row] = [row for row in rows if f"`{name}`" in row[1]]
         counters = {LIMITS[limit][2] for limit in LIMITS if limit.partition(",")[0] == name}
         assert counters <= set(re.findall(r"`(\w+)`", row[3])), name

@@ -37,6 +37,7 @@ DROPS = {
         "over_rate",
         "implausible",
         "banned",
+        "bans_refused",
         "wrong_tokens",
         "shutdown_refused",
     ),

@@ -19,6 +19,8 @@ impl ServerEndpoint {
         reason: &str,
     ) -> bool {
         if !self.bans.add(now, host, port, time.map(|time| now.saturating_add(time))) {
+            // Every shard refuses it, and it is one.
+            self.counters.bans_refused += u64::from(self.shard == 0);
             return false;
         }
         let keys: Vec<_> = self.by_address.iter().filter(|(from, _)| self.bans.cover(now, **from)).collect();

@@ -387,3 +387,40 @@ fn a_server_that_has_received_nothing_yet_is_heard_whatever_the_number_of_the_cl
     assert_eq!((stats.received, stats.implausible), (3, 0));
     assert_eq!(client.replica_mut().time_order(), Sqn::ZERO, "no answer to what was asked");
 }
+
+#[test]
+fn a_farewell_is_told_as_it_was_said_or_as_a_timeout_however_bad_the_line() {
+    let line = Conditions { latency: MS * 30, jitter: MS * 10, loss: 0.3, ..Conditions::default() };
+    let mut told = HashMap::new();
+    for seed in 0..60 {
+        let mut world = World::new(line, &serde_json::json!({"x": 1}));
+        world.network = Network::new(seed, line);
+        let at = world.join();
+        world.run(MS * 1500);
+        world.events_of(at);
+        let said = ["shutdown", "kicked", "banned"][seed as usize % 3];
+        let (now, host) = (world.now, at.ip());
+        match said {
+            "shutdown" => world.server.close(now),
+            "kicked" => assert!(world.server.ban(now, host, Some(at.port()), Some(MS * 10_000), said)),
+            _ => assert!(world.server.ban(now, host, None, None, said)),
+        }
+        // After its last word the server answers nobody.
+        world.run(MS);
+        world.cut = (true, true);
+        world.run(MS * 5200);
+        let connection = world.only_client().connection_mut();
+        let changes: Vec<_> = std::iter::from_fn(|| connection.poll_event())
+            .filter(|event| matches!(event, ConnectionEvent::Status(_) | ConnectionEvent::Farewell(_)))
+            .collect();
+        let gone = ConnectionEvent::Status(Status::Disconnected);
+        let farewell = ConnectionEvent::Farewell(said.into());
+        let is_told = changes.len() > 1;
+        assert_eq!(changes, if is_told { vec![farewell, gone] } else { vec![gone] }, "seed {seed}");
+        *told.entry((said, is_told)).or_insert(0) += 1;
+    }
+    for said in ["shutdown", "kicked", "banned"] {
+        assert!(told[&(said, true)] >= 8, "most get through: {told:?}");
+    }
+    assert!(told.keys().any(|(_, is_told)| !is_told), "and some do not: {told:?}");
+}

@@ -148,6 +148,32 @@ fn thousands_join_at_once() {
 }
 
 #[test]
+fn as_many_as_may_be_unproven_join_at_once_within_three_round_trips() {
+    const DELAY: usize = 4;
+    const JOINING: u16 = 1024;
+    let config = ServerConfig { max_unproven: usize::from(JOINING), ..ServerConfig::default() };
+    let mut server = ServerEndpoint::new(config, store(1, &serde_json::json!({})), [7; 16]);
+    let mut crowd: Vec<_> = (0..JOINING).map(|n| (Raw::new(1000 + n), Sqn::ZERO)).collect();
+    // Packages of all of them come at the same time, a tenth of a second after they were sent, and so do answers. Who
+    // has proven itself makes room at once, for the eighth whose buckets were full.
+    let mut under_way: std::collections::VecDeque<Vec<(SocketAddr, Vec<u8>)>> =
+        vec![Vec::new(); 2 * DELAY].into();
+    for step in 0..24 {
+        let now = MS * 25 * step;
+        for (to, bytes) in under_way.pop_front().unwrap() {
+            let (_, ack) = &mut crowd[usize::from(to.port() - 1000)];
+            *ack = Package::decode(Kind::Server, &bytes).unwrap().header.sequence;
+        }
+        for (raw, ack) in &mut crowd {
+            let datagram = raw.package(*ack, &[]);
+            server.handle_datagram(now, raw.at, &datagram);
+        }
+        under_way.push_back(sent(&mut server, now));
+    }
+    assert_eq!(server.connections(), usize::from(JOINING));
+}
+
+#[test]
 fn packages_that_cannot_belong_to_the_session_are_dropped() {
     let mut world = World::new(Conditions::default(), &serde_json::json!({}));
     let at = world.join();
