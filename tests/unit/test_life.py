@@ -198,6 +198,40 @@ def test_readme_lists_every_key(client, wait_for):
     assert len(connections) == 2
     for connection in connections:
         assert set(connection) == listed("connection")
+    assert set(client.stats()["socket"]) == listed("socket")
+
+
+def test_every_counter_is_explained():
+    gauges = (
+        README.read_text()
+        .partition("Gauges, which go up and down, are:")[2]
+        .partition("`docs/counters.md`")[0]
+    )
+    gauges = set(re.findall(r"`(\w+)`", gauges)) | {"game_time", "errors"}
+    gauges -= {"ticks", "tick_seconds"}  # named there to explain the one of the average
+    counters = (README.parent / "docs" / "counters.md").read_text()
+    explained = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", counters, re.MULTILINE))))
+    names = ("connection", "server", "socket", "state", "errors", "game_loop")
+    every = set.union(*map(listed, names)) | {
+        "recorded",
+        "records_dropped",
+        "announce_answered",
+        "announce_dropped",
+    }
+    assert explained == every - gauges - listed("state")
+
+
+def test_security_names_what_strangers_can_make_count():
+    """What is dropped and is not said to be watched is what the line, the system or the game itself does."""
+    counters = (README.parent / "docs" / "counters.md").read_text().partition("## Of a socket")[0]
+    dropped = set(re.findall(r"`(\w+)` \*", counters))
+    watch = re.search(
+        r"Watch `server.stats\(\)`:.*?\n- ", (README.parent / "SECURITY.md").read_text(), re.DOTALL
+    )[0]
+    watched = set(re.findall(r"`(\w+)`", watch)) - {"server", "clients"}
+    ours = {"lost", "duplicate", "late", "events_repeated", "events_out_of_order", "bans_refused"}
+    assert watched == dropped - ours | {"unproven", "oversize"}
+    assert watched <= listed("server") | listed("connection")
 
 
 def test_gauges_say_what_waits_and_how_large_it_is(client, wait_for):
