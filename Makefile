@@ -60,9 +60,9 @@ screenshots: .venv/.dev-tools core-fast ## the pictures in docs/images, from the
 	@$(BIN)/python scripts/screenshots.py
 
 .PHONY: wheels
-wheels: .venv/.dev-tools .venv-original/.installed ## wheels for all CPythons of this machine, and the sdist: built, checked, tested
+wheels: .venv/.dev-tools .venv-original/.installed ## wheels for all CPythons of this machine, and the sdist: built, checked, tested (ARGUMENTS="--no-build 3.11")
 	$(BIN)/python -m pip install --quiet -r requirements-wheels.txt
-	$(BIN)/python scripts/wheels.py
+	$(BIN)/python scripts/wheels.py $(ARGUMENTS)
 
 .PHONY: workflows
 workflows: | $(BIN)/python ## the GitHub workflows against their schema and the auditor zizmor (they cannot run here)
@@ -330,6 +330,7 @@ ifeq ($(wildcard python/pygase/_core*.so python/pygase/_core*.pyd),)
 endif
 
 .venv/.core-fast: $(SOURCES) .venv/.build-tools
+	@echo "compiling pygase._core (the first time it takes some minutes)"
 	$(BIN)/maturin develop --quiet --locked --profile dev-fast
 	@rm -f .venv/.core-*
 	@touch $@

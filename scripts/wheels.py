@@ -1,12 +1,13 @@
 """Build what a release consists of, check it, and test each wheel where nothing else of the project is.
 
-    python scripts/wheels.py [3.10 ...] [--no-tests]
+    python scripts/wheels.py [3.10 ...] [--no-build] [--no-tests]
 
 One wheel for each CPython of the project that this machine has. On Linux they are linked with zig against the
 C library of manylinux2014, so that they run on systems as old as that. Checked are: what `auditwheel` finds
 each wheel to be, `twine check --strict` on everything, and that the source distribution builds. Then each
 wheel is installed into a clean environment of its CPython, and the compatibility and interoperation tests run
-on it. dist/ keeps the results.
+on it. dist/ keeps the results; `--no-build` goes on with what is in there, after tests that failed for
+reasons of their own.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def try_out(interpreter: Path, version: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="build, check and test the distribution")
     parser.add_argument("versions", nargs="*", metavar="3.X", help="only these (default: all supported)")
+    parser.add_argument("--no-build", action="store_true", help="take what is in dist/")
     parser.add_argument("--no-tests", action="store_true", help="build and check only")
     arguments = parser.parse_args()
 
@@ -100,9 +102,11 @@ def main() -> int:
         print(f"none of Python {', '.join(wanted)} is on this machine", file=sys.stderr)
         return 1
     CACHE.mkdir(parents=True, exist_ok=True)
-    build(list(interpreters.values()))
+    if not arguments.no_build:
+        build(list(interpreters.values()))
     check()
-    build_from_source(next(iter(interpreters.values())))
+    if not arguments.no_build:
+        build_from_source(next(iter(interpreters.values())))
     lines = []
     for version in wanted:
         start = time.monotonic()
