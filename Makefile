@@ -139,6 +139,7 @@ ifdef QUICK
 	$(COMPARE)/server_cpu.py --clients 1000 --rounds 2 --seconds 5
 	$(COMPARE)/independence.py --rounds 1
 	$(COMPARE)/latency.py --rounds 1
+	$(COMPARE)/events.py --rounds 1
 	$(COMPARE)/memory.py --rounds 1
 	$(COMPARE)/capacity.py --rounds 1 --seconds 3
 else
@@ -146,6 +147,7 @@ else
 	$(COMPARE)/capacity.py
 	$(COMPARE)/independence.py
 	$(COMPARE)/latency.py
+	$(COMPARE)/events.py
 	$(COMPARE)/memory.py
 	$(CARGO) bench --locked --no-default-features --bench state
 	$(CARGO) bench --locked --no-default-features --bench endpoint

@@ -13,7 +13,7 @@ __all__ = [
     "NOTICE_ACK",
     "NOTICE_CLOSED",
     "NOTICE_CONNECTED",
-    "NOTICE_EVENT",
+    "NOTICE_EVENTS",
     "NOTICE_FAILED",
     "NOTICE_FAREWELL",
     "NOTICE_HOST",
@@ -25,7 +25,6 @@ __all__ = [
     "NOTICE_STATUS",
     "NOTICE_TIMEOUT",
     "NOTICE_UNANSWERED",
-    "NOTICE_UNREADABLE",
     "Announcer",
     "ClientConnection",
     "ClientPackage",
@@ -63,7 +62,7 @@ __all__ = [
 
 __version__: str
 
-NOTICE_EVENT: int
+NOTICE_EVENTS: int
 NOTICE_ACK: int
 NOTICE_TIMEOUT: int
 NOTICE_STATUS: int
@@ -77,7 +76,6 @@ NOTICE_CLOSED: int
 NOTICE_FAILED: int
 NOTICE_LOG: int
 NOTICE_MOVED: int
-NOTICE_UNREADABLE: int
 NOTICE_FAREWELL: int
 
 _P = TypeVar("_P", bound="Package")
@@ -149,6 +147,23 @@ class Inbox:
     def set_level(self, level: int) -> None: ...
     def record(self, recorder: Recorder) -> None: ...
     def close(self) -> None: ...
+
+@final
+class EventBatch:
+    def __len__(self) -> int: ...
+    @property
+    def newest(self) -> str | None: ...
+    def keep(self, room: int) -> int: ...
+    def types(self) -> list[str]: ...
+    def run(
+        self,
+        seconds: float,
+        handlers: dict[str, Any] | None,
+        apart: dict[str, Any] | None,
+        address: Any,
+        otherwise: Callable[[str, list[Any], dict[str, Any]], Any],
+        unreadable: Callable[[str], Any],
+    ) -> Any: ...
 
 @final
 class PeerHandle:

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from pygase._arrived import Arrived
 from pygase._dual import Call
 from pygase._foreign import settled
 from pygase._loops import running
@@ -36,7 +37,10 @@ class Lane:
         self._errors = errors
         self._ready = ready
         self._is_ready = False
-        self._waiting: deque[tuple[str, Callable[[], Any]]] = deque()
+        self._waiting: deque[tuple[str, Callable[[], Any]] | Arrived] = deque()
+        #: How many calls wait, those included that were made of `_running`, which had so many to begin with.
+        self._count = 0
+        self._running: tuple[Arrived, int] | None = None
 
     def add(self, what: str, function: Callable[[], Any], *, droppable: bool = False) -> None:
         """Have a function called after those that were added before.
@@ -46,11 +50,11 @@ class Lane:
             function: What to call; an awaitable it returns is awaited.
             droppable: Whether it is left out when too many wait.
         """
-        if droppable and len(self._waiting) >= self._limit:
-            self.counters["queue_full"] += 1
-            self._errors.warn("too many calls wait; some are dropped", what)
+        if droppable and self.waiting >= self._limit:
+            self._drop(1, what)
             return
         self._waiting.append((what, function))
+        self._count += 1
         self._look()
 
     def take_back(self, what: str, count: int) -> bool:
@@ -62,48 +66,95 @@ class Lane:
             what: What the function is.
             count: How many calls.
         """
-        if len(self._waiting) < self._limit:
+        if self.waiting < self._limit:
             return False
-        places = [place for place, (name, _) in enumerate(self._waiting) if name == what][-count:]
+        named = [
+            place for place, call in enumerate(self._waiting) if isinstance(call, tuple) and call[0] == what
+        ]
+        places = named[-count:]
         if count == 0 or len(places) < count:
             return False
         for place in reversed(places):
             del self._waiting[place]
+        self._count -= count
         self.counters["queue_full"] += 2 * count
         return True
+
+    def add_events(self, events: Arrived) -> None:
+        """Have the handlers of events called after what was added before, as far as there is room.
+
+        Args:
+            events: The events.
+        """
+        dropped = events.keep(max(self._limit - self.waiting, 0))
+        if dropped:
+            self._drop(dropped, "handlers of events")
+        if events:
+            self._waiting.append(events)
+            self._count += len(events)
+            self._look()
 
     @property
     def waiting(self) -> int:
         """How many calls wait for those before them."""
-        return len(self._waiting)
+        if self._running is None:
+            return self._count
+        events, before = self._running
+        return self._count - (before - len(events))
 
-    def step(self) -> None:
-        """Call the next function; to be called when this lane has said that it is ready."""
+    def step(self, seconds: float = 0.0) -> None:
+        """Call the next function; to be called when this lane has said that it is ready.
+
+        Args:
+            seconds: How long to go on with the handlers of events that came together.
+        """
         self._is_ready = False
         if not self._waiting:
             return
-        what, function = self._waiting.popleft()
+        first = self._waiting[0]
         try:
-            awaitable = self._begin(what, function)
+            if isinstance(first, Arrived):
+                awaitable = self._begin_events(first, seconds)
+                what = first.what if awaitable is not None else ""
+            else:
+                self._waiting.popleft()
+                self._count -= 1
+                what, function = first
+                awaitable = self._begin(what, function)
             if awaitable is not None:
                 self.is_busy = True
                 self._start(self._finish(what, awaitable))
         finally:
             self._look()
 
+    def _drop(self, count: int, what: str) -> None:
+        self.counters["queue_full"] += count
+        self._errors.warn("too many calls wait; some are dropped", what)
+
     def _look(self) -> None:
         if self._waiting and not self.is_busy and not self._is_ready:
             self._is_ready = True
             self._ready(self)
 
-    def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
-        import asyncio
-
+    def _begin_events(self, events: Arrived, seconds: float) -> Awaitable[Any] | None:
+        before = len(events)
+        self._running = (events, before)
         try:
-            result = function()
-            if (isinstance(result, Call) or asyncio.isfuture(result)) and result.done():
-                result = result.result()
-            return result if inspect.isawaitable(result) else None
+            return _awaitable(events.run(seconds))
+        except ENDS:
+            raise
+        except BaseException as error:  # none is meant for the event loop: it has not begun to wait
+            self._failed(events.what, error)
+            return None
+        finally:
+            self._running = None
+            self._count -= before - len(events)
+            if not events:
+                self._waiting.popleft()
+
+    def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
+        try:
+            return _awaitable(function())
         except ENDS:
             raise
         except BaseException as error:  # none is meant for the event loop: it has not begun to wait
@@ -124,3 +175,14 @@ class Lane:
 
     def _failed(self, what: str, error: BaseException) -> None:
         self.counters[self._errors.report(what, error)] += 1
+
+
+def _awaitable(result: Any) -> Awaitable[Any] | None:
+    """Return what is to be awaited of what user code returned, if anything is."""
+    if result is None:
+        return None
+    import asyncio
+
+    if (isinstance(result, Call) or asyncio.isfuture(result)) and result.done():
+        result = result.result()
+    return result if inspect.isawaitable(result) else None

@@ -216,6 +216,10 @@ class GameStateMachine:
     def _knows(self, event_type: str) -> bool:
         return self._universal_event_handler.has_event_type(event_type)
 
+    def _handled(self) -> dict[str, EventHandler]:
+        """Return the handlers of this game loop by the type of their events."""
+        return self._universal_event_handler._event_handlers
+
     def _start(self, interval: float) -> _core.TickTimer:
         if not isinstance(interval, (int, float)):
             raise TypeError(f"interval must be a number of seconds, not {type(interval).__name__}")

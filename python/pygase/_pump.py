@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import threading
@@ -13,19 +12,21 @@ from contextlib import contextmanager
 from typing import Any
 
 from pygase import _core
+from pygase._arrived import Arrived
 from pygase._dual import share_loop
-from pygase._foreign import settled, workers
+from pygase._foreign import workers
 from pygase._forks import runs_in_this_process
 from pygase._lane import LANE_LIMIT, Lane
 from pygase._loops import Tasks, running
-from pygase._user_errors import UserErrors, call_handler, log
-from pygase.event import Event
+from pygase._user_errors import UserErrors, log
 from pygase.utils import logger
 
-__all__ = ["Pump", "knows_all"]
+__all__ = ["Pump"]
 
 #: Seconds of handlers and callbacks between two looks at what came meanwhile.
 SLICE = 0.005
+#: Seconds of handlers for one connection before the others have their turn.
+TURN = 0.0005
 #: A level that no record has.
 _SILENT = 255
 _STATUSES = ("Disconnected", "Connected", "Connecting")
@@ -177,10 +178,12 @@ class Pump:
             kind: One of the `NOTICE_` numbers of the core.
             payload: What it says.
         """
-        if kind == _core.NOTICE_EVENT:
-            logger.debug("event %s received from %s", payload[0], connection.remote_address)
-            what = f"handler for {payload[0]} events"
-            self.lane(connection).add(what, self._handling(connection, *payload), droppable=True)
+        if kind == _core.NOTICE_EVENTS:
+            if logger.isEnabledFor(logging.DEBUG):
+                for event_type in payload.types():
+                    logger.debug("event %s received from %s", event_type, connection.remote_address)
+            events = Arrived(self.errors, connection, payload, self._address_of(connection))
+            self.lane(connection).add_events(events)
         elif kind in (_core.NOTICE_ACK, _core.NOTICE_TIMEOUT):
             callback = connection._resolve(payload, kind == _core.NOTICE_ACK)
             if callback is not None:
@@ -196,28 +199,10 @@ class Pump:
                 logger.info("Quality of connection to %s is good again.", connection.remote_address)
         elif kind == _core.NOTICE_FAILED:
             self.errors.warn("failure in the core", str(payload), logging.ERROR)
-        elif kind == _core.NOTICE_UNREADABLE:
-            self.lane(connection).counters["malformed"] += 1
-            self.errors.warn("an event was dropped that Python cannot hold", str(payload))
 
-    def _handling(
-        self, connection: Any, event_type: str, args: list[Any], kwargs: dict[str, Any]
-    ) -> Callable[[], Any]:
-        def handle() -> Any:
-            event = Event(event_type)
-            event.handler_args, event.handler_kwargs = args, kwargs
-            handlers, wire = connection.event_handler, connection.event_wire
-            handled = handlers is not None and handlers.has_event_type(event_type)
-            if wire is not None and getattr(wire, "_knows", knows_all)(event_type):
-                return _both(handlers, wire, event) if handled else wire._push_event(event)
-            if handled:
-                return call_handler(handlers, event)
-            connection._lane.counters["unknown_event"] += 1
-            self.errors.counts["unknown_event"] += 1
-            self.errors.warn(f"no handler for events of type {event_type!r:.100}")
-            return None
-
-        return handle
+    def _address_of(self, connection: Any) -> Any:
+        """Return what handlers get as `client_address`, if they do."""
+        return None
 
     def take_arrivals(self) -> None:
         """Act on notices about new clients now; any thread may call it, and `run` takes the other notices."""
@@ -281,20 +266,4 @@ class Pump:
         """Let the lanes that are ready take turns, so that a busy connection holds up no other."""
         deadline = time.monotonic() + seconds
         while self._ready and time.monotonic() < deadline:
-            self._ready.popleft().step()
-
-
-async def _both(handlers: Any, wire: Any, event: Event) -> None:
-    """Hand an event to its handler and, whatever comes of that, to the wire."""
-    try:
-        result = call_handler(handlers, event)
-        if inspect.isawaitable(result):
-            await settled(result)
-    finally:
-        pushed = wire._push_event(event)
-        if inspect.isawaitable(pushed):
-            await settled(pushed)
-
-
-def knows_all(event_type: str) -> bool:
-    return True
+            self._ready.popleft().step(TURN)

@@ -131,8 +131,6 @@ class ServerSession(Pump):
             if kind == _core.NOTICE_FAREWELL:
                 self._farewells[tag] = payload
                 return
-            if kind == _core.NOTICE_EVENT:
-                payload[2]["client_address"] = connection.remote_address
             self.take_common(connection, kind, payload)
             if kind == _core.NOTICE_STATUS:
                 self._tell(tag, connection, int(payload) == ConnectionStatus.CONNECTED)
@@ -236,6 +234,9 @@ class ServerSession(Pump):
         logger.info("New client connection from %s.", address)
         # It is to see what was changed behind the store's back; clients that join meanwhile share the walk.
         self.call_at(self._watch.look_soon())
+
+    def _address_of(self, connection: ServerConnection) -> Any:
+        return connection.remote_address
 
     def _moved(self, connection: ServerConnection, address: tuple[str, int]) -> None:
         before, connections = connection.remote_address, self._server.connections

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from pygase import _core
+from pygase._arrived import knows_all
 from pygase._core import Header, Package
 from pygase._loops import running
-from pygase._pump import knows_all
 from pygase.event import Event
 from pygase.utils import Sqn
 

@@ -4,6 +4,7 @@
 - `call_handler`: tells an event with wrong arguments from a mistake in its handler
 - `UserErrors`: logs each kind of mistake once in a while
 - `log`: makes a record, whatever is wrong with the log
+- `is_table`, `was_refused`: what the callers of handlers have to know
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from pygase.event import Event, UniversalEventHandler
 from pygase.utils import logger
 
-__all__ = ["ENDS", "UserErrors", "WrongArgumentsError", "call_handler", "log"]
+__all__ = ["ENDS", "UserErrors", "WrongArgumentsError", "call_handler", "is_table", "log", "was_refused"]
 
 #: Kinds of errors that are logged one by one; all others, such as of the thousandth event type that nobody
 #: knows, count as one more kind.
@@ -113,15 +114,35 @@ def call_handler(handlers: Any, event: Event, **kwargs: Any) -> Any:
     Raises:
         WrongArgumentsError: The handler does not take the arguments of the event.
     """
-    handle = getattr(type(handlers), "handle", None)  # pyright: ignore[reportUnknownArgumentType]
-    if handle is not UniversalEventHandler.handle:
+    if not is_table(handlers):
         return handlers.handle(event, **kwargs)
     handler = handlers._event_handlers[event.type]
     arguments = {**event.handler_kwargs, **kwargs}
     try:
         return handler(*event.handler_args, **arguments)
     except TypeError as error:
-        # Raised by the call itself, before any code of the handler ran.
-        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+        if was_refused(error):
             raise WrongArgumentsError(str(error)) from None
         raise
+
+
+def is_table(handlers: Any) -> bool:
+    """Return whether the handlers of an object are just looked up and called.
+
+    Args:
+        handlers: A `UniversalEventHandler`, or an object with the same methods.
+    """
+    kind: Any = type(handlers)  # pyright: ignore[reportUnknownVariableType]
+    return (
+        getattr(kind, "handle", None) is UniversalEventHandler.handle
+        and kind.has_event_type is UniversalEventHandler.has_event_type
+    )
+
+
+def was_refused(error: TypeError) -> bool:
+    """Return whether the call itself raised an error, before any code of the handler ran.
+
+    Args:
+        error: Caught in the very function that calls the handler, or has the core call it.
+    """
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None

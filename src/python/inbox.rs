@@ -1,26 +1,22 @@
 //! What happened, from the threads of the core to the Python thread that runs handlers.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use pyo3::{
-    IntoPyObjectExt,
-    prelude::*,
-    types::{PyDict, PyList, PyTuple},
-};
+use pyo3::{IntoPyObjectExt, prelude::*, types::PyList};
 
-use super::{codec, connection::lock, recording::PyRecorder, server::PyPeerHandle};
+use super::{connection::lock, events::PyEventBatch, recording::PyRecorder, server::PyPeerHandle};
 use crate::{
     ClientConnection,
     connection::ConnectionEvent,
     endpoint::ServerEvent,
     net::{ClientNotice, Inbox, Notice, clock},
-    wire::msgpack,
 };
 
-pub(super) const EVENT: u8 = 0;
+pub(super) const EVENTS: u8 = 0;
 pub(super) const ACK: u8 = 1;
 pub(super) const TIMEOUT: u8 = 2;
 pub(super) const STATUS: u8 = 3;
@@ -34,8 +30,7 @@ pub(super) const CLOSED: u8 = 10;
 pub(super) const FAILED: u8 = 11;
 pub(super) const LOG: u8 = 12;
 pub(super) const MOVED: u8 = 13;
-pub(super) const UNREADABLE: u8 = 14;
-pub(super) const FAREWELL: u8 = 15;
+pub(super) const FAREWELL: u8 = 14;
 
 /// How long a wait goes on before it looks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -188,13 +183,18 @@ fn rows_of<'py>(
     happened: &mut Vec<ConnectionEvent>,
     rows: &mut Vec<Row<'py>>,
 ) -> PyResult<()> {
-    for event in happened.drain(..) {
+    let mut happened = happened.drain(..).peekable();
+    while let Some(event) = happened.next() {
         rows.push(match event {
-            ConnectionEvent::Event(bytes) => match event_parts(py, &bytes) {
-                Ok(parts) => (EVENT, tag, parts.into_any()),
-                // Checked bytes that Python cannot hold all the same, such as a date beyond its calendar.
-                Err(error) => (UNREADABLE, tag, error.to_string().into_bound_py_any(py)?),
-            },
+            ConnectionEvent::Event(bytes) => {
+                let mut events = VecDeque::from([bytes]);
+                while let Some(ConnectionEvent::Event(bytes)) =
+                    happened.next_if(|next| matches!(next, ConnectionEvent::Event(_)))
+                {
+                    events.push_back(bytes);
+                }
+                (EVENTS, tag, PyEventBatch::new(events).into_bound_py_any(py)?)
+            }
             ConnectionEvent::Acknowledged(id) => (ACK, tag, id.into_bound_py_any(py)?),
             ConnectionEvent::TimedOut(id) => (TIMEOUT, tag, id.into_bound_py_any(py)?),
             ConnectionEvent::Status(status) => (STATUS, tag, (status as u8).into_bound_py_any(py)?),
@@ -203,13 +203,6 @@ fn rows_of<'py>(
         });
     }
     Ok(())
-}
-
-fn event_parts<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyTuple>> {
-    let parts = msgpack::event_parts(bytes)?;
-    let args = codec::decode(py, parts.args)?;
-    let kwargs = codec::decode(py, parts.kwargs)?.cast_into::<PyDict>()?;
-    (parts.event_type, args, kwargs).into_pyobject(py)
 }
 
 fn none(py: Python<'_>) -> Bound<'_, PyAny> {

@@ -8,6 +8,7 @@ mod client;
 pub(crate) mod codec;
 mod connection;
 pub(crate) mod errors;
+mod events;
 mod fork;
 mod inbox;
 mod load;
@@ -40,6 +41,8 @@ mod core_module {
     #[pymodule_export]
     use super::connection::{PyClientConnection, PyConnection, PyEncodedEvent, PyServerConnection};
     #[pymodule_export]
+    use super::events::PyEventBatch;
+    #[pymodule_export]
     use super::fork::{fork_is_near, fork_is_over};
     #[pymodule_export]
     use super::inbox::PyInbox;
@@ -59,7 +62,7 @@ mod core_module {
     use super::store::PyStore;
 
     #[pymodule_export]
-    const NOTICE_EVENT: u8 = super::inbox::EVENT;
+    const NOTICE_EVENTS: u8 = super::inbox::EVENTS;
     #[pymodule_export]
     const NOTICE_ACK: u8 = super::inbox::ACK;
     #[pymodule_export]
@@ -86,8 +89,6 @@ mod core_module {
     const NOTICE_LOG: u8 = super::inbox::LOG;
     #[pymodule_export]
     const NOTICE_MOVED: u8 = super::inbox::MOVED;
-    #[pymodule_export]
-    const NOTICE_UNREADABLE: u8 = super::inbox::UNREADABLE;
     #[pymodule_export]
     const NOTICE_FAREWELL: u8 = super::inbox::FAREWELL;
 }

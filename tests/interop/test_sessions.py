@@ -199,3 +199,17 @@ def test_their_client_outlives_a_pause_of_our_game(session):
     server.run("server.dispatch_event('NEWS', 'still there', retries=3)")
     client.wait("got")
     assert client.value("status()") == "Connected"
+
+
+@pytest.mark.parametrize("server_side", ["ours", "theirs"])
+def test_190_events_a_second_arrive_once_each(start_server, start_client, server_side):
+    server = start_server(server_side)
+    client = start_client("theirs" if server_side == "ours" else "ours", server.port)
+    client.run("""
+begin = time.monotonic()
+for number in range(380):
+    time.sleep(max(begin + number / 190 - time.monotonic(), 0))
+    client.dispatch_event("HELLO", number)
+""")
+    server.wait("len(got) >= 380")
+    assert server.value("sorted(args[0] for args, _ in got)") == list(range(380))

@@ -3,6 +3,7 @@
 import threading
 
 from pygase import Client, GameState, GameStateStore, Server
+from pygase.connection import ServerConnection
 from pygase.event import Event
 
 CLIENTS = 5
@@ -30,3 +31,17 @@ def test_a_broadcast_is_encoded_once(monkeypatch):
         thread.join(10)
     server.shutdown()
     serving.join(10)
+
+
+def test_two_thousand_clients_cost_one_encoding(monkeypatch):
+    encoded = []
+    to_bytes = Event.to_bytes
+    monkeypatch.setattr(Event, "to_bytes", lambda event: encoded.append(event.type) or to_bytes(event))
+    server = Server(GameStateStore(GameState()))
+    for port in range(1, 2001):
+        address = ("127.0.0.1", port)
+        server.connections[address] = ServerConnection(address, None, server.game_state_store, 0)
+    server.dispatch_event("NEWS", "to all", number=7)
+    assert encoded == ["NEWS"]
+    waiting = {connection._outgoing_event_queue.empty() for connection in server.connections.values()}
+    assert waiting == {False}

@@ -42,6 +42,21 @@ pub(crate) fn decode_event<'py>(py: Python<'py>, bytes: &[u8]) -> Option<EventVa
     Some([name, args, kwargs])
 }
 
+/// What an event calls its handler with: the type, positional arguments and, if there are any, keyword arguments.
+pub(crate) type EventCall<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>);
+
+/// How the event that checked msgpack bytes stand for calls its handler.
+pub(crate) fn decode_call<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<EventCall<'py>> {
+    if let Some(call) = Decoder::new(py, bytes).call() {
+        return Ok(call);
+    }
+    // Its keys come in another order, there are others as well, or Python cannot hold a value.
+    let parts = msgpack::event_parts(bytes)?;
+    let args = decode(py, parts.args)?.cast_into::<PyList>()?.to_tuple();
+    let kwargs = decode(py, parts.kwargs)?.cast_into::<PyDict>()?;
+    Ok((PyString::new(py, parts.event_type), args, Some(kwargs).filter(|kwargs| !kwargs.is_empty())))
+}
+
 /// Why there is no value.
 enum Stop {
     /// Python itself failed. In a box, to keep results small enough for registers.
@@ -98,6 +113,28 @@ impl<'a, 'py> Decoder<'a, 'py> {
     /// The value that has to come after these bytes.
     fn attribute(&mut self, before: &[u8]) -> Option<Token<'a, &'a [u8]>> {
         if self.reader.take_exactly(before) { self.reader.raw_token().ok() } else { None }
+    }
+
+    /// The parts of an event whose keys are in their usual order.
+    fn call(&mut self) -> Option<EventCall<'py>> {
+        const USUAL: usize = 8;
+        self.depth = 2;
+        let [before_type, before_args, before_kwargs] = BEFORE;
+        let Token::Str(name) = self.attribute(before_type)? else { return None };
+        let name = self.known_text(name).ok()?;
+        let Token::Array(length) = self.attribute(before_args)? else { return None };
+        let mut values = Vec::with_capacity(USUAL.min(length as usize));
+        for _ in 0..length {
+            values.push(self.value().ok()?);
+        }
+        let args = PyTuple::new(self.py, values).ok()?;
+        self.depth = 1;
+        let kwargs = match self.attribute(before_kwargs)? {
+            Token::Map(0) => None,
+            Token::Map(length) => Some(self.map(length, Self::name).ok()?.cast_into::<PyDict>().ok()?),
+            _ => return None,
+        };
+        Some((name, args, kwargs))
     }
 
     fn list(&mut self, length: u32) -> Decoded<'py> {

@@ -6,7 +6,7 @@ mod moment;
 
 use std::borrow::Cow;
 
-pub(crate) use decode::{EVENT_KEYS, decode, decode_event};
+pub(crate) use decode::{EVENT_KEYS, decode, decode_call, decode_event};
 use encode::encode_to_bytes;
 pub(crate) use encode::{encode, encode_into};
 use pyo3::exceptions::PyTypeError;
