@@ -116,6 +116,7 @@ impl<'a> Reader<'a> {
     }
 
     /// [`token`](Self::token) for those who make sure themselves that text is UTF-8.
+    #[cfg(feature = "python")]
     #[allow(clippy::inline_always, reason = "a token that goes through memory costs more than reading it")]
     #[inline(always)]
     pub(crate) fn raw_token(&mut self) -> Result<Token<'a, &'a [u8]>, MsgpackProblem> {
@@ -123,6 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether these bytes come next; if so, they are read.
+    #[cfg(feature = "python")]
     #[inline]
     pub(crate) fn take_exactly(&mut self, bytes: &[u8]) -> bool {
         let found = self.rest().starts_with(bytes);
