@@ -155,6 +155,11 @@ else
 	$(BIN)/python benches/ticks.py
 	$(BIN)/python benches/imports.py
 endif
+	@$(MAKE) bench-codec
+
+.PHONY: bench-codec
+bench-codec: .venv/.bench-tools .venv-original/.installed core-release ## events and packages as bytes, beside msgspec by hand and PyGaSe 0.3.1
+	$(BIN)/python benches/codec.py $(if $(QUICK),--rounds 3)
 
 .PHONY: soak-joins
 soak-joins: core-fast ## what ten minutes of 50 joins a second leave in the server's memory (SECONDS=600)
@@ -310,6 +315,10 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
 	@touch $@
 
+.venv/.bench-tools: requirements-bench.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
+	@touch $@
+
 .venv-original/.installed: requirements-original.txt
 	$(PYTHON) -m venv .venv-original
 	$(ORIGINAL) -m pip install --quiet -r requirements-original.txt
@@ -322,13 +331,15 @@ $(BIN)/python:
 	$(CARGO) install --quiet --locked --version 0.19.0 --root .cache/cargo cargo-deny
 
 # The extension lies in python/pygase, one at a time: `fast` for the demo, `test` (with debug assertions, and
-# the dependencies shared with `cargo test`) for the tests. The stamp says which one is there.
-.PHONY: core-fast core-test
+# the dependencies shared with `cargo test`) for the tests, `release` as it is in the wheels. The stamp says
+# which one is there.
+.PHONY: core-fast core-test core-release
 core-fast: .venv/.core-fast
 core-test: .venv/.core-test
+core-release: .venv/.core-release
 
 ifeq ($(wildcard python/pygase/_core*.so python/pygase/_core*.pyd),)
-.PHONY: .venv/.core-fast .venv/.core-test
+.PHONY: .venv/.core-fast .venv/.core-test .venv/.core-release
 endif
 
 .venv/.core-fast: $(SOURCES) .venv/.build-tools
@@ -339,6 +350,11 @@ endif
 
 .venv/.core-test: $(SOURCES) .venv/.build-tools
 	$(BIN)/maturin develop --quiet --locked
+	@rm -f .venv/.core-*
+	@touch $@
+
+.venv/.core-release: $(SOURCES) .venv/.build-tools
+	$(BIN)/maturin develop --quiet --locked --release
 	@rm -f .venv/.core-*
 	@touch $@
 
