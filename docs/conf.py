@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 project = "pygase-rs"
-author = "the authors of pygase-rs"
+author = project_copyright = "the authors of pygase-rs"
 release = version = version_of("pygase-rs")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon"]
