@@ -108,8 +108,7 @@ fn run(
         let Ok((size, from)) = questions.recv_from(&mut datagram) else { continue };
         let question = datagram.get(..size).filter(|_| size == QUESTION).unwrap_or_default();
         let token = parse(ASK, question).map(|(token, _)| token);
-        let is_near = if is_local { from.ip().is_loopback() } else { is_private(from.ip()) };
-        let fits = token.filter(|_| is_near && bucket.take(clock::now(), 1, RATE));
+        let fits = token.filter(|_| may_ask(from.ip(), is_local) && bucket.take(clock::now(), 1, RATE));
         let is_answered = fits.is_some_and(|token| {
             let mut answer = message(ANSWER, token);
             answer.extend_from_slice(facts);
@@ -218,6 +217,11 @@ fn interfaces() -> io::Result<Vec<Ipv4Addr>> {
     Ok(own.filter_map(|own| if let IpAddr::V4(v4) = own { Some(v4) } else { None }).collect())
 }
 
+/// Whether a question from this address is answered: where only this machine can play, only its own are.
+fn may_ask(ip: IpAddr, is_local: bool) -> bool {
+    ip.is_loopback() || !is_local && is_private(ip)
+}
+
 fn is_private(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.is_private() || v4.is_loopback() || v4.is_link_local())
 }
@@ -230,7 +234,7 @@ mod tests {
 
     /// An address that no other test has, here or in another process.
     fn local(test: u32) -> SocketAddr {
-        let port = 20_000 + std::process::id() % 10_000 * 2 + test;
+        let port = 20_000 + std::process::id() % 8_000 * 3 + test;
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port as u16)
     }
 
@@ -282,5 +286,33 @@ mod tests {
         server.stop();
         let stats = server.stats();
         assert!(stats.dropped > 0 && stats.answered >= answers as u64, "{stats:?}");
+    }
+
+    #[test]
+    fn only_private_networks_are_answered_and_never_with_more_than_they_sent() {
+        for (address, by_any, by_local) in [
+            ("127.0.0.1", true, true),
+            ("10.1.2.3", true, false),
+            ("192.168.0.9", true, false),
+            ("172.31.255.1", true, false),
+            ("169.254.1.1", true, false),
+            ("172.32.0.1", false, false),
+            ("8.8.8.8", false, false),
+            ("2001:db8::1", false, false),
+        ] {
+            let ip = address.parse().unwrap();
+            assert_eq!((may_ask(ip, false), may_ask(ip, true)), (by_any, by_local), "{address}");
+        }
+        let local = local(2);
+        let server = Announcer::start(&"x".repeat(MAX_NAME), local).unwrap();
+        let finder = Finder::new(Some(Ipv4Addr::LOCALHOST)).unwrap();
+        finder.socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut answer = [0; QUESTION];
+        let size = (0..20).find_map(|_| {
+            finder.ask().unwrap();
+            std::iter::from_fn(|| finder.socket.recv(&mut answer).ok()).find(|size| *size == HEAD + MAX_NAME)
+        });
+        assert_eq!(size, Some(90));
+        server.stop();
     }
 }

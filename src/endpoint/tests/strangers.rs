@@ -222,6 +222,33 @@ fn a_silenced_address_is_heard_again_after_five_seconds_though_it_never_paused()
 }
 
 #[test]
+fn who_was_silent_for_five_seconds_is_forgotten_with_what_it_said() {
+    for (pause, is_known) in [(4990, true), (5010, false)] {
+        let store = store(1, &serde_json::json!({}));
+        let mut server = endpoint(&store);
+        let mut raw = Raw::new(1);
+        server.handle_datagram(MS, raw.at, &raw.package(Sqn::ZERO, &[&event("EARLY")]));
+        let (_, answer) = sent(&mut server, MS).pop().unwrap();
+        let first = Package::decode(Kind::Server, &answer).unwrap().header.sequence;
+        assert!(server.gauges().unproven_entries == 1);
+        server.handle_datagram(MS * (1 + pause), raw.at, &raw.package(first, &[]));
+        assert_eq!(server.connections() == 1, is_known, "after {pause} ms");
+        assert_eq!(server.counters().evicted, 0, "nobody took its place");
+        // Forgotten, it proves itself with what it is sent then.
+        let now = MS * (2 + pause);
+        let mut answers = sent(&mut server, now);
+        let (_, answer) = answers.pop().unwrap();
+        let fresh = Package::decode(Kind::Server, &answer).unwrap().header.sequence;
+        server.handle_datagram(now, raw.at, &raw.package(fresh, &[]));
+        assert_eq!(server.connections(), 1);
+        let mut happened = Vec::new();
+        server.peers().next().unwrap().take_events(&mut happened);
+        let came = happened.iter().any(|event| matches!(event, ConnectionEvent::Event(_)));
+        assert_eq!(came, is_known, "what it said before is forgotten, too");
+    }
+}
+
+#[test]
 fn who_guessed_the_proof_is_sent_little_more() {
     let store = store(1, &serde_json::json!({"text": "x".repeat(1500)}));
     let mut server = endpoint(&store);
