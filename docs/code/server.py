@@ -1,5 +1,7 @@
 """The server: a square that bounces about, and that everybody may push."""
 
+import contextlib
+
 import pygase
 
 SIZE = (600, 320)  # what is left of a window of 640 to 360 beside a square of 40
@@ -27,4 +29,5 @@ backend = pygase.Backend(
 )
 
 if __name__ == "__main__":
-    backend.run("0.0.0.0", 8080)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it
+        backend.run("0.0.0.0", 8080)

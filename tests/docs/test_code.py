@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -59,6 +60,12 @@ def test_what_a_client_may_send(backend):
         push("left", 0)
 
 
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Helper(BaseHTTPRequestHandler):
     """Stands in for what Agones puts beside a game server."""
 
@@ -76,9 +83,7 @@ class Helper(BaseHTTPRequestHandler):
 def test_a_match_under_agones_ends_with_its_last_player():
     helper = ThreadingHTTPServer(("localhost", 0), Helper)
     threading.Thread(target=helper.serve_forever, daemon=True).start()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "AGONES_SDK_HTTP_PORT": str(helper.server_port), "PORT": str(port)}
     server = subprocess.Popen([sys.executable, str(CODE / "hosting" / "agones.py")], env=environment)
     try:
@@ -96,3 +101,26 @@ def test_a_match_under_agones_ends_with_its_last_player():
         server.kill()
         helper.shutdown()
         helper.server_close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_the_server_ends_well_by_ctrl_c():
+    """As systemd and containers end it, too: not with a traceback and a status that says it failed."""
+    port = free_port()
+    elsewhere = (
+        "import pygase, runpy; run = pygase.Backend.run; "
+        f"pygase.Backend.run = lambda self, *_: run(self, '127.0.0.1', {port}); "
+        f"runpy.run_path({str(CODE / 'server.py')!r}, run_name='__main__')"
+    )
+    server = subprocess.Popen([sys.executable, "-c", elsewhere], stderr=subprocess.PIPE, text=True)
+    try:
+        client = pygase.Client()
+        client.start(port)
+        client.wait_until(lambda state: "position" in state.data, timeout=20)
+        client.disconnect()
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=20)
+        assert (server.returncode, "Traceback" in said) == (0, False), said
+    finally:
+        server.kill()
+        server.communicate()
