@@ -69,8 +69,7 @@ class ClientSession(Pump):
         if hooks is None or status == ConnectionStatus.CONNECTING:
             return
         reason: str = Reason.LEFT if self._is_leaving else self._farewell
-        lane = self.lane(self._connection)
-        hooks.tell(lane, self._connection, None if status == ConnectionStatus.CONNECTED else reason)
+        hooks.tell(self.lane, self._connection, None if status == ConnectionStatus.CONNECTED else reason)
 
     def _give_up_later(self) -> None:
         if self._missing_since is not None and self._reconnect_for is not None:

@@ -94,11 +94,11 @@ class Hooks:
             raise TypeError(f"{_NAMES[not ended]} takes a function, not {type(function).__name__}")
         (self._ended if ended else self._began).append(function)
 
-    def tell(self, lane: Any, connection: Any, reason: str | None, *args: Any) -> None:
+    def tell(self, lane_of: Callable[[Any], Any], connection: Any, reason: str | None, *args: Any) -> None:
         """Have the functions called, if this is news: a beginning after an end, or an end after a beginning.
 
         Args:
-            lane: The lane of the connection, which calls them in order.
+            lane_of: Returns the lane of the connection, which calls them in order.
             connection: The connection.
             reason: Why it ended; None if it began.
             *args: What the functions get besides the reason.
@@ -108,6 +108,9 @@ class Hooks:
         if attributes.get("_is_here", False) == is_here:
             return
         attributes["_is_here"] = is_here
+        if not self._began and not self._ended:
+            return  # A connection takes much less memory without a lane.
+        lane = lane_of(connection)
         what, other = f"{_NAMES[is_here]} function", f"{_NAMES[not is_here]} function"
         if lane.take_back(other, len(self._ended if is_here else self._began)):
             return  # of what came and went while nobody listened

@@ -259,7 +259,7 @@ class ServerSession(Pump):
                 reason = Reason.SHUTDOWN
             elif self._server._bans.cover(connection.remote_address):
                 reason = Reason.BANNED
-            hooks.tell(self.lane(connection), connection, None if is_here else reason, connection)
+            hooks.tell(self.lane, connection, None if is_here else reason, connection)
 
     def _removed(self, tag: int, connection: ServerConnection) -> None:
         del self._connections[tag]

@@ -106,6 +106,19 @@ def test_a_server_that_does_not_answer_is_given_up(polled, wait_for, caplog):
         client.dispatch_event("TOO_LATE")
 
 
+def test_a_connection_for_which_nothing_is_called_has_no_lane(server, client, wait_for):
+    # There may be thousands of them.
+    server.run_in_thread()
+    client.connect_in_thread(server.port)
+    wait_for(lambda: server.connections)
+    (connection,) = server.connections.values()
+    wait_for(lambda: "_is_here" in vars(connection))
+    assert "_lane" not in vars(connection)
+    server.register_event_handler("HELLO", lambda **_: None)
+    client.dispatch_event("HELLO")
+    wait_for(lambda: "_lane" in vars(connection))
+
+
 def test_what_raises_is_logged_and_the_rest_goes_on(server, client, wait_for, caplog):
     told = []
 
