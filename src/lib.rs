@@ -23,6 +23,7 @@ pub mod netsim;
 #[cfg(feature = "python")]
 mod python;
 pub mod recording;
+mod room;
 pub mod state;
 pub mod wire;
 

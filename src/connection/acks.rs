@@ -1,9 +1,12 @@
 //! Acknowledgements: what came from the other side, and what became of what was sent to it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, num::NonZeroU64, time::Duration};
 
 use super::{CallbackId, events::Outgoing};
-use crate::wire::{Header, Sqn};
+use crate::{
+    room::give_back,
+    wire::{Header, Sqn},
+};
 
 /// How many numbers before the newest one a package can speak of.
 const WINDOW: i32 = 32;
@@ -95,23 +98,46 @@ pub struct SentPackage {
     pub sequence: Sqn,
     /// When it was sent.
     pub at: Duration,
-    /// Whom to tell what became of it.
-    pub callbacks: Vec<CallbackId>,
-    /// Events in it that are sent again if it gets lost.
-    pub(super) again: Vec<Outgoing>,
+    /// What its events are to hear of it; most packages have none that ask.
+    pub(super) cargo: Option<Box<Cargo>>,
     /// What the sender knows its body by, if it wants to hear that it arrived.
-    pub number: Option<u64>,
+    pub number: Option<NonZeroU64>,
+}
+
+/// What becomes of events once the fate of their package is known.
+#[derive(Debug, Default)]
+pub(super) struct Cargo {
+    /// Whom to tell.
+    pub(super) callbacks: Vec<CallbackId>,
+    /// Events that are sent again if the package gets lost.
+    pub(super) again: Vec<Outgoing>,
 }
 
 impl SentPackage {
     /// A package that nobody asks about.
     pub(super) fn new(sequence: Sqn, at: Duration) -> Self {
-        Self { sequence, at, callbacks: Vec::new(), again: Vec::new(), number: None }
+        Self { sequence, at, cargo: None, number: None }
+    }
+
+    /// Takes in an event.
+    pub(super) fn carry(&mut self, event: Outgoing) {
+        if let Some(retries) = event.retries.checked_sub(1) {
+            let again = Outgoing { retries, may_have_come: true, ..event };
+            self.cargo.get_or_insert_default().again.push(again);
+        } else if let Some(callback) = event.callback {
+            self.cargo.get_or_insert_default().callbacks.push(callback);
+        }
+    }
+
+    /// What its events are to hear.
+    pub(super) fn into_cargo(self) -> Cargo {
+        self.cargo.map(|cargo| *cargo).unwrap_or_default()
     }
 
     /// Whom to tell what became of its events.
     pub(super) fn into_callbacks(self) -> impl Iterator<Item = CallbackId> {
-        self.callbacks.into_iter().chain(self.again.into_iter().filter_map(|event| event.callback))
+        let Cargo { callbacks, again } = self.into_cargo();
+        callbacks.into_iter().chain(again.into_iter().filter_map(|event| event.callback))
     }
 }
 
@@ -125,10 +151,10 @@ impl InFlight {
         self.0.push_back(package);
     }
 
-    /// Names the body of the package sent last.
+    /// Names the body of the package sent last; 0 is no name.
     pub fn number_newest(&mut self, number: u64) {
         if let Some(package) = self.0.back_mut() {
-            package.number = Some(number);
+            package.number = NonZeroU64::new(number);
         }
     }
 
@@ -158,11 +184,17 @@ impl InFlight {
                 index += 1;
             }
         }
+        give_back(&mut self.0);
     }
 
     /// Takes out the oldest package if it was sent at `before` or earlier.
     pub fn pop_sent_until(&mut self, before: Duration) -> Option<SentPackage> {
-        if self.0.front()?.at <= before { self.0.pop_front() } else { None }
+        if self.0.front()?.at > before {
+            return None;
+        }
+        let package = self.0.pop_front();
+        give_back(&mut self.0);
+        package
     }
 
     /// Takes out one package, whatever becomes of it.
@@ -182,8 +214,8 @@ impl InFlight {
     }
 
     /// Takes out everything, oldest first.
-    pub fn drain(&mut self) -> impl Iterator<Item = SentPackage> + '_ {
-        self.0.drain(..)
+    pub fn drain(&mut self) -> impl Iterator<Item = SentPackage> + use<> {
+        std::mem::take(&mut self.0).into_iter()
     }
 }
 

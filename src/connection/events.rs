@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{CallbackId, Config};
-use crate::wire::EventNumber;
+use crate::{room::give_back, wire::EventNumber};
 
 /// Why an event was refused at the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +71,7 @@ impl OutgoingEvents {
             return None;
         }
         let outgoing = self.queue.pop_front()?;
+        give_back(&mut self.queue);
         self.bytes -= outgoing.event.len();
         Some(outgoing)
     }
@@ -96,12 +97,13 @@ impl OutgoingEvents {
             }
             stays
         });
+        give_back(&mut self.queue);
         callbacks
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Outgoing> + '_ {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Outgoing> + use<> {
         self.bytes = 0;
-        self.queue.drain(..)
+        std::mem::take(&mut self.queue).into_iter()
     }
 }
 

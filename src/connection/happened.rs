@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::{CallbackId, Quality, Status};
+use crate::room::give_back;
 
 /// So many changes of status and quality, and reasons for them, are told one by one.
 const MAX_CHANGES: usize = 32;
@@ -71,6 +72,7 @@ impl Happened {
     /// Takes out what happened as number `index` of those that wait.
     pub(super) fn remove(&mut self, index: usize) -> Option<ConnectionEvent> {
         let event = self.queue.remove(index)?;
+        give_back(&mut self.queue);
         self.changes -= usize::from(is_change(&event));
         Some(event)
     }

@@ -16,6 +16,7 @@ impl Connection {
             }
             self.lose(lost);
         }
+        self.overdue.expire(now);
         if let Some(arrivals) = &mut self.arrivals {
             let mut ready = Vec::new();
             arrivals.expire(now, &mut ready);
@@ -52,8 +53,9 @@ impl Connection {
     fn lose(&mut self, packages: Vec<SentPackage>) {
         let mut again = Vec::new();
         for package in packages {
-            self.happened.extend(package.callbacks.into_iter().map(ConnectionEvent::TimedOut));
-            again.extend(package.again);
+            let cargo = package.into_cargo();
+            self.happened.extend(cargo.callbacks.into_iter().map(ConnectionEvent::TimedOut));
+            again.extend(cargo.again);
         }
         for event in again.into_iter().rev() {
             if let Err(event) = self.outgoing.put_back(&self.config, event) {

@@ -21,7 +21,7 @@ mod steps;
 mod tests;
 mod token;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use acks::{Arrival, InFlight, ReceiveWindow, SentPackage};
 pub use config::Config;
@@ -75,7 +75,7 @@ pub enum Receipt {
 /// One peer.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::{sync::Arc, time::Duration};
 /// use pygase::{Connection, wire::{Body, Kind, Package, msgpack}};
 /// use pygase::connection::ConnectionEvent;
 ///
@@ -96,8 +96,8 @@ pub enum Receipt {
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    /// Timing and limits.
-    pub config: Config,
+    /// Timing and limits, shared by all connections that have the same.
+    pub config: Arc<Config>,
     /// Number of the newest package sent; 0 = none yet.
     pub local_sequence: Sqn,
     /// What has come in.
@@ -140,15 +140,16 @@ impl Default for Connection {
 
 impl Connection {
     /// A connection that has sent and received nothing.
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>) -> Self {
+        let config = config.into();
         Self {
+            congestion: Congestion::new(&config, 0.0),
             config,
             local_sequence: Sqn::ZERO,
             received: ReceiveWindow::default(),
             latency: 0.0,
             round_trip: None,
             jitter: Jitter::default(),
-            congestion: Congestion::new(&config, 0.0),
             stats: Stats::default(),
             status: Status::Disconnected,
             in_flight: InFlight::default(),

@@ -1,6 +1,6 @@
 //! What comes in: acknowledgements, events, and what a peer of ours says to us alone.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use super::{
     Arrival, Connection, ConnectionEvent, NumberedArrivals, Receipt, Status, arrivals::Taken, farewell,
@@ -91,7 +91,7 @@ impl Connection {
         in_flight.acknowledge(header, |package| {
             note(now.saturating_sub(package.at));
             stats.acknowledged += 1;
-            arrived.extend(package.number);
+            arrived.extend(package.number.map(NonZeroU64::get));
             happened.extend(package.into_callbacks().map(ConnectionEvent::Acknowledged));
         });
     }

@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::acks::acknowledges;
-use crate::wire::{Header, Sqn};
+use crate::{
+    room::give_back,
+    wire::{Header, Sqn},
+};
 
 /// Share of a new round trip time in the smoothed one.
 const LATENCY_GAIN: f64 = 0.1;
@@ -48,11 +51,17 @@ impl Overdue {
         self.0.push_back((sequence, at));
     }
 
-    /// Takes out what `header` acknowledges; gives the round trip times.
-    pub(super) fn acknowledge(&mut self, now: Duration, header: Header, mut found: impl FnMut(Duration)) {
+    /// Forgets those whose number may come again.
+    pub(super) fn expire(&mut self, now: Duration) {
         while self.0.front().is_some_and(|(_, at)| now.saturating_sub(*at) > MEMORY) {
             self.0.pop_front();
         }
+        give_back(&mut self.0);
+    }
+
+    /// Takes out what `header` acknowledges; gives the round trip times.
+    pub(super) fn acknowledge(&mut self, now: Duration, header: Header, mut found: impl FnMut(Duration)) {
+        self.expire(now);
         if header.ack == Sqn::ZERO {
             return;
         }

@@ -98,10 +98,7 @@ impl Connection {
             });
             let Some(next) = next else { break };
             self.stats.events_sent += 1;
-            match next.retries.checked_sub(1) {
-                Some(retries) => package.again.push(Outgoing { retries, may_have_come: true, ..next }),
-                None => package.callbacks.extend(next.callback),
-            }
+            package.carry(next);
         }
         self.stats.sent += 1;
         self.stats.bytes_sent += writer.size() as u64;

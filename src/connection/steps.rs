@@ -2,7 +2,7 @@
 //!
 //! Adds nothing to what the machine knows or does; only takes it apart.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Arrival, Config, Connection, ConnectionEvent, SentPackage, round_trip::smoothed};
 use crate::wire::Sqn;
@@ -13,7 +13,9 @@ impl Connection {
         if self.congestion.throttle_time <= self.config.min_throttle_time {
             self.congestion.throttle_time = config.min_throttle_time;
         }
-        self.config = config;
+        if *self.config != config {
+            self.config = Arc::new(config);
+        }
     }
 
     /// Time between packages by quality alone.

@@ -16,6 +16,8 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Wheel {
     slots: Vec<Vec<Entry>>,
+    /// Slots that were emptied, to be filled again elsewhere: few of all slots are filled at a time.
+    spare: Vec<Vec<Entry>>,
     /// The first millisecond that has not been taken out yet.
     cursor: u64,
     waiting: usize,
@@ -23,13 +25,16 @@ pub(super) struct Wheel {
 
 impl Wheel {
     pub(super) fn new() -> Self {
-        Self { slots: vec![Vec::new(); SLOTS], cursor: 0, waiting: 0 }
+        Self { slots: vec![Vec::new(); SLOTS], spare: Vec::new(), cursor: 0, waiting: 0 }
     }
 
     /// Puts `key` in at `deadline` (rounded up, and never into the past).
     pub(super) fn insert(&mut self, key: usize, deadline: Duration) {
         let deadline = millis_up(deadline).max(self.cursor);
         if let Some(slot) = self.slots.get_mut(slot_of(deadline)) {
+            if slot.capacity() == 0 {
+                *slot = self.spare.pop().unwrap_or_default();
+            }
             slot.push(Entry { key, deadline });
             self.waiting += 1;
         }
@@ -63,6 +68,9 @@ impl Wheel {
                 later
             });
             self.waiting -= before - slot.len();
+            if slot.is_empty() && slot.capacity() > 0 {
+                self.spare.push(std::mem::take(slot));
+            }
         }
         self.cursor = self.cursor.max(end);
     }

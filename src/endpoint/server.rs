@@ -16,7 +16,7 @@ use super::{
     bans::Bans, bucket::Bucket, commons::Commons, schedule::Wheel, session::Belongs,
 };
 use crate::{
-    connection::Status,
+    connection::{Config, Status},
     state::Store,
     wire::{Body, Kind, Package, Sqn},
 };
@@ -64,6 +64,8 @@ impl Entry {
 #[derive(Debug)]
 pub struct ServerEndpoint {
     config: ServerConfig,
+    /// That of its connections, for them to share.
+    of_connections: Arc<Config>,
     store: Arc<Mutex<Store>>,
     admission: Admission,
     entries: Vec<Option<Entry>>,
@@ -98,6 +100,7 @@ impl ServerEndpoint {
     ) -> Self {
         Self {
             config,
+            of_connections: Arc::new(config.connection),
             store,
             admission: Admission::new(secret, config.max_unproven, config.max_new_per_source.is_some()),
             entries: Vec::new(),

@@ -82,7 +82,7 @@ enum Driver {
 
 impl ServerConnection {
     /// A connection that no server drives.
-    pub fn new(config: Config, last_client_time_order: Sqn) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>, last_client_time_order: Sqn) -> Self {
         Self {
             last_client_time_order,
             connection: Connection::new(config),
@@ -144,8 +144,12 @@ impl ServerConnection {
         Ok(())
     }
 
-    /// Gives up what was to be sent to a client that has gone; retried events wait for one of ours.
+    /// Gives up what was to be sent to a client that has gone, and what only one that is there needs; retried events
+    /// wait for one of ours.
     pub(super) fn lose_client(&mut self) {
+        if let Some(view) = &mut self.view {
+            view.rest();
+        }
         if self.hello && self.driver == Driver::Server {
             self.connection.abandon_unretried();
         } else {

@@ -39,9 +39,9 @@ impl PyUdpClient {
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let connection = client(connection)?;
-        let mut config = lock(&connection).connection().config;
+        let mut config = *lock(&connection).connection().config;
         configure(&mut config, options)?;
-        lock(&connection).connection_mut().config = config;
+        lock(&connection).connection_mut().config = Arc::new(config);
         *lock(&inbox.client) = Some(Arc::clone(&connection));
         let inbox = Arc::clone(&inbox.inbox);
         let line = line(options)?;

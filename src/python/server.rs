@@ -66,7 +66,7 @@ impl PyUdpServer {
         let remembered = peers(resume)?;
         for peer in &remembered {
             let mut connection = peer.lock();
-            let by_class = connection.connection().config;
+            let by_class = *connection.connection().config;
             connection.connection_mut().configure(config.connection.or(by_class));
         }
         let (store, inbox) = (Arc::clone(&store.store), Arc::clone(&inbox.inbox));

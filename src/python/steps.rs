@@ -243,7 +243,7 @@ pub(super) fn set_in_flight(core: &Core, sequence: Sqn, at: Option<f64>) -> PyRe
 /// One look of the throttling state machine at time `t`, with its memory in `state`.
 pub(super) fn throttle(core: &Core, t: f64, state: &Bound<'_, PyAny>) -> PyResult<()> {
     let (mut congestion, config, latency) =
-        with(core, |connection| (connection.congestion, connection.config, connection.latency));
+        with(core, |connection| (connection.congestion, *connection.config, connection.latency));
     let memory = |congestion: &Congestion| {
         [
             ("throttle_time", congestion.throttle_time),

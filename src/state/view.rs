@@ -13,10 +13,13 @@ use std::time::Duration;
 
 use super::MAX_UPDATE;
 use super::delta::{Encoding, Span};
-use super::nodeset::NodeSet;
+use super::nodeset::{self, NodeSet};
 use super::store::Store;
 use super::tree::Revision;
-use crate::wire::{Sqn, limits::TIME_ORDER_KEY, msgpack};
+use crate::{
+    room::give_back,
+    wire::{Sqn, limits::TIME_ORDER_KEY, msgpack},
+};
 
 /// How far a label may be ahead of what the client has and still be newer.
 const HOP: u16 = 32000;
@@ -26,6 +29,21 @@ const WINDOW: i32 = 32767;
 const STRAGGLE: Duration = Duration::from_millis(500);
 /// The most labels in flight: a client that reports nothing gets no more than that.
 const MAX_ISSUED: usize = 512;
+
+/// A time in milliseconds, as far as it can be told from others near it: there is one for each package of half a second.
+#[derive(Clone, Copy, Debug)]
+struct Moment(u32);
+
+impl Moment {
+    fn of(now: Duration) -> Self {
+        Self(now.as_millis() as u32)
+    }
+
+    /// Whether more than [`STRAGGLE`] has passed since.
+    fn is_over(self, now: Duration) -> bool {
+        u128::from(Self::of(now).0.wrapping_sub(self.0)) > STRAGGLE.as_millis()
+    }
+}
 
 /// What a client does with deletions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +68,15 @@ struct Issued {
     encoding: Option<Arc<Encoding>>,
     /// With it the client has not everything.
     is_part: bool,
+}
+
+impl Issued {
+    /// Lets the label stand for nothing: whoever reports it is sent again what was sent under it.
+    fn forget_encoding(&mut self) {
+        self.part.upto = self.part.after;
+        self.encoding = None;
+        self.is_part = true;
+    }
 }
 
 /// What is newer than the first revision, and not newer than the second.
@@ -101,11 +128,11 @@ pub struct View {
     told_whole: bool,
     /// Labels that may still be under way, and when they were last sent: the oldest, and of what was sent after
     /// each the oldest again.
-    stragglers: VecDeque<(Duration, Sqn)>,
+    stragglers: VecDeque<(Moment, Sqn)>,
     /// What an original may have,
     sent: NodeSet,
-    /// and what it surely has.
-    confirmed: NodeSet,
+    /// and what of it may have got lost.
+    doubtful: NodeSet,
 }
 
 impl View {
@@ -125,7 +152,7 @@ impl View {
             told_whole: false,
             stragglers: VecDeque::new(),
             sent: NodeSet::default(),
-            confirmed: NodeSet::default(),
+            doubtful: NodeSet::default(),
         }
     }
 
@@ -189,9 +216,10 @@ impl View {
     ) -> Option<u64> {
         store.start(now);
         store.tick_idle(now);
-        while self.stragglers.front().is_some_and(|(sent, _)| now.saturating_sub(*sent) > STRAGGLE) {
+        while self.stragglers.front().is_some_and(|(sent, _)| sent.is_over(now)) {
             self.stragglers.pop_front();
         }
+        give_back(&mut self.stragglers);
         if self.serials == 0 {
             // What it was answered before it had proven its address.
             self.straggle(self.label, now);
@@ -241,6 +269,14 @@ impl View {
         }
     }
 
+    /// The client has gone silent, perhaps for good: keeps no updates for it but what it still may report.
+    pub fn rest(&mut self) {
+        let pinned = self.pinned.as_ref().map(|pinned| pinned.label);
+        let others = self.issued.iter_mut().filter(|issued| Some(issued.label) != pinned);
+        others.for_each(Issued::forget_encoding);
+        self.issued.shrink_to_fit();
+    }
+
     /// Appends an update that changes nothing, whatever the client has.
     pub fn empty_update(&mut self, now: Duration, out: &mut Vec<u8>) {
         write_empty(self.label, false, out);
@@ -250,22 +286,19 @@ impl View {
     /// Writes the newest update in flight once more; where that is not to be had, nothing under its label.
     fn repeat_newest(&mut self, now: Duration, budget: usize, out: &mut Vec<u8>) -> Option<u64> {
         let marks = self.marks;
-        let newest = self.issued.back_mut();
-        let Some(Issued { label, part, encoding, is_part, serial, .. }) = newest else {
+        let Some(newest) = self.issued.back_mut() else {
             self.empty_update(now, out);
             return None;
         };
         let mut number = None;
-        if let Some(encoding) = encoding.as_ref().filter(|encoding| encoding.len() <= budget) {
-            encoding.write(*label, marks && *is_part, out);
-            number = Some(*serial);
+        let label = newest.label;
+        if let Some(encoding) = newest.encoding.as_ref().filter(|encoding| encoding.len() <= budget) {
+            encoding.write(label, marks && newest.is_part, out);
+            number = Some(newest.serial);
         } else {
-            part.upto = part.after;
-            *encoding = None;
-            *is_part = true;
-            write_empty(*label, marks, out);
+            newest.forget_encoding();
+            write_empty(label, marks, out);
         }
-        let label = *label;
         self.straggle(label, now);
         number
     }
@@ -286,18 +319,19 @@ impl View {
         self.label = issued.label;
         self.told_whole |= !issued.is_part;
         self.issued.retain(|other| other.label.newer_than(issued.label));
+        give_back(&mut self.issued);
         self.confirm_part(issued.part);
         if self.kind == PeerKind::Ours {
             return;
         }
         if let Some(encoding) = issued.encoding {
-            self.confirmed.insert_all(&encoding.made);
+            encoding.made.iter().for_each(|&word| self.doubtful.remove(word));
         }
         let overtaken = self.pinned.take_if(|pinned| !pinned.label.newer_than(issued.label));
         if let Some(pinned) = overtaken.filter(|pinned| pinned.label == issued.label) {
-            for &ordinal in &pinned.encoding.dead {
-                self.sent.remove(ordinal);
-                self.confirmed.remove(ordinal);
+            for word in pinned.encoding.dead.iter().map(|&ordinal| nodeset::word_of(ordinal)) {
+                self.sent.remove(word);
+                self.doubtful.remove(word);
             }
         }
     }
@@ -382,7 +416,7 @@ impl View {
         };
         // What was sent but not confirmed may never have arrived, and deleting it would make it a value. It waits
         // for what is in flight; where that has it no more, it goes out as it was once more.
-        let doubtful = encoding.deleted.iter().filter(|(ordinal, _)| !self.confirmed.contains(*ordinal));
+        let doubtful = encoding.deleted.iter().filter(|(ordinal, _)| self.doubtful.contains(*ordinal));
         let doubtful: Vec<_> = doubtful.copied().collect();
         if doubtful.is_empty() {
             let exclusive = has_any(&encoding);
@@ -442,13 +476,15 @@ impl View {
         while self.stragglers.back().is_some_and(|(_, last)| !label.newer_than(*last)) {
             self.stragglers.pop_back();
         }
-        self.stragglers.push_back((now, label));
+        self.stragglers.push_back((Moment::of(now), label));
     }
 
     fn issue(&mut self, label: Sqn, next: Next, made_at: Revision) -> Option<u64> {
         let Next { after, exclusive, encoding, complete, .. } = next;
         if self.kind == PeerKind::Original {
-            self.sent.insert_all(&encoding.made);
+            for &word in &encoding.made {
+                self.doubtful.insert(self.sent.insert(word));
+            }
         }
         if exclusive {
             self.pinned = Some(Pinned { label, encoding: encoding.clone() });

@@ -162,9 +162,9 @@ def test_comings_and_goings_that_wait_are_bounded_and_end_as_it_is():
             hooks.add(lambda name=name: told.append(name), ended=False)
             hooks.add(lambda reason: told.append(reason), ended=True)
         for _ in range(100):
-            hooks.tell(lane, connection, None)
-            hooks.tell(lane, connection, "timeout")
-        hooks.tell(lane, connection, None)
+            hooks.tell(lambda _: lane, connection, None)
+            hooks.tell(lambda _: lane, connection, "timeout")
+        hooks.tell(lambda _: lane, connection, None)
         assert lane.waiting == 6
         # Of 201 changes three are told, to two functions each.
         assert lane.counters == {"queue_full": 2 * 198}

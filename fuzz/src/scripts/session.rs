@@ -138,7 +138,7 @@ pub(super) fn session(bytes: &[u8]) {
     let mut clients: Vec<Client> = (0..=input.below(3))
         .map(|number| {
             let mut connection = ClientConnection::default();
-            connection.connection_mut().config.ordered_events = number == 1;
+            Arc::make_mut(&mut connection.connection_mut().config).ordered_events = number == 1;
             connection.connect(world.now);
             let at = address(1, 1000 + number as u16);
             let (up, down) = Default::default();

@@ -1,6 +1,6 @@
 //! What a package of the server means: which session and which copy of the state it belongs to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     super::{HELLO, admission, reasons::SHUT_DOWN},
@@ -32,7 +32,7 @@ impl ClientConnection {
         if matches!(self.phase, Phase::Idle | Phase::Closed) {
             return;
         }
-        let config = self.connection.config;
+        let config = Arc::clone(&self.connection.config);
         let stats = &mut self.connection.stats;
         stats.bytes_received += datagram.len() as u64;
         let mut package = match Package::decode(Kind::Server, datagram) {

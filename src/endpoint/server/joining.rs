@@ -65,10 +65,9 @@ impl ServerEndpoint {
             }
             return;
         }
-        let peer = self
-            .commons
-            .recall(from)
-            .unwrap_or_else(|| Peer::new(from, ServerConnection::new(self.config.connection, Sqn::ZERO)));
+        let peer = self.commons.recall(from).unwrap_or_else(|| {
+            Peer::new(from, ServerConnection::new(Arc::clone(&self.of_connections), Sqn::ZERO))
+        });
         // A client that shows one keeps it: it may never hear of another before this server is gone, too.
         let token = match lapsed {
             Some(Lapsed { token, arrivals }) => {

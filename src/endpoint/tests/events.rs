@@ -73,7 +73,7 @@ impl Talk {
         let config = ServerConfig { connection: config, ..ServerConfig::default() };
         world.server = ServerEndpoint::new(config, Arc::clone(&world.store), [7; 16]);
         let at = world.join();
-        world.client(at).connection_mut().config = config.connection;
+        world.client(at).connection_mut().config = config.connection.into();
         Self { world, at_server: Vec::new(), up: Ledger::default(), down: Ledger::default(), next: 0 }
     }
 

@@ -61,7 +61,7 @@ impl PyServerConnection {
     /// Makes this the object of a client that a running server knows.
     fn _attach(slf: &Bound<'_, Self>, handle: &PyPeerHandle) -> PyResult<()> {
         let this = slf.as_super().get();
-        let by_class = this.with(|connection| connection.config);
+        let by_class = this.with(|connection| *connection.config);
         *lock(&this.core) = Core::Server(Arc::clone(&handle.0));
         // What the server was told has precedence over what the class of its connections says.
         this.with(|connection| connection.configure(connection.config.or(by_class)));
