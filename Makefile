@@ -92,6 +92,10 @@ grid: ## every kind of fault with every other, with each pair of implementations
 soak: ## long games on a simulated network that changes (SEEDS=10000, from SEED=0)
 	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin play soak $(or $(SEED),0) $(or $(SEEDS),10000)
 
+.PHONY: soak-hour
+soak-hour: ## what an hour of 50 joins a second leaves in the server's memory, on the simulated clock (SECONDS=3600)
+	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin play joins $(or $(SECONDS),3600) 50
+
 .PHONY: soak-live
 soak-live: ## 200 clients behind a bad line and malformed datagrams beside them, live on loopback (SECONDS=600)
 	cd fuzz && $(CARGO) run --quiet --locked --no-default-features --target-dir ../target/fuzz --bin live $(or $(SECONDS),600)

@@ -7,6 +7,7 @@
 //! | [`generate`] | valid values, events, updates and packages, and how to damage them |
 //! | [`decoders`] | a body for each decoder: any bytes |
 //! | [`scripts`] | a body for each machine: any sequence of datagrams, losses and moments |
+//! | [`crowd`] | a server with many clients, and what they take of its memory |
 //! | [`simulation`] | games on a simulated network, ours and models of the original |
 //! | [`campaign`] | running bodies on corpora and on seeded inputs |
 //!
@@ -15,6 +16,7 @@
 
 pub mod allocation;
 pub mod campaign;
+pub mod crowd;
 pub mod decoders;
 pub mod generate;
 pub mod input;
