@@ -5,7 +5,7 @@
 //!
 //! The queue is bounded however long nobody takes from it: of each client at most one notice of a kind waits, a server
 //! takes no more clients than it may have together with those whose end waits here ([`Inbox::ends`]), and of records
-//! there are at most [`MAX_RECORDS`].
+//! there are at most `MAX_RECORDS`.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
