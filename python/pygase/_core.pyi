@@ -30,6 +30,7 @@ __all__ = [
     "ClientPackage",
     "Connection",
     "EncodedEvent",
+    "EventBatch",
     "Finder",
     "Header",
     "Inbox",
