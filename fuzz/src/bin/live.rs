@@ -182,9 +182,10 @@ fn main() {
         client.replica_mut().pull_snapshot().is_some_and(|pulled| sorted(&pulled.update) == sorted(&truth))
     });
     let (in_sync, stats) = (in_sync.count(), server.stats());
+    // While everybody who was there before is still there.
+    let end = Footprint::now();
     is_over.store(true, Ordering::Relaxed);
     let [dispatched, once, repeated, true_acks, timed_out] = events(&players);
-    let end = Footprint::now();
     let troubles = troubles(&players, &stats);
     println!("state of {} bytes: {in_sync} of {clients} clients have it", truth.len());
     println!(
