@@ -8,79 +8,20 @@
 //! and dies after its children, so a tombstone is always newer than those beneath it. What lies beneath an
 //! overwritten map stays as tombstones too: a map that comes back smaller still knows what is missing.
 
+mod changing;
+mod node;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use super::delta::{Encoder, Span};
-use crate::wire::msgpack;
+pub use node::Revision;
+pub(super) use node::{Last, NodeId, ROOT, Value};
+use node::{NIL, Node};
 
-/// When something in a [`Tree`] was last written. Unique for each write and growing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Revision(u64);
-
-impl Revision {
-    /// Before the first write.
-    pub const ZERO: Self = Self(0);
-    pub(super) const MAX: Self = Self(u64::MAX);
-
-    /// How many writes there were up to it.
-    pub const fn value(self) -> u64 {
-        self.0
-    }
-}
-
-/// Place of a node in the slab. Used again after the node was forgotten, unlike its ordinal.
-pub(super) type NodeId = u32;
-pub(super) const ROOT: NodeId = 0;
-const NIL: NodeId = NodeId::MAX;
 /// So many ends of ticks are known at most: a minute of a fast game.
 const MAX_TICKS: usize = 4096;
-
-/// What a node is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Value {
-    /// A map; in the list only while nothing in it is alive.
-    Map,
-    /// Anything else, as msgpack.
-    Leaf(Vec<u8>),
-    /// A tombstone, with what died.
-    Dead(Last),
-}
-
-/// What a node was before it died.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Last {
-    /// It was never alive.
-    Nothing,
-    /// It was a map; what has this revision or a newer one died with it.
-    Map(Revision),
-    /// It was a leaf.
-    Leaf(Vec<u8>),
-}
-
-impl Value {
-    pub(super) fn is_dead(&self) -> bool {
-        matches!(self, Self::Dead(_))
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Node {
-    /// Names the node for good: no other node of the tree ever has the same.
-    pub(super) ordinal: u64,
-    pub(super) parent: NodeId,
-    /// The key in its parent, as msgpack, in the spelling it was first written.
-    pub(super) key: Box<[u8]>,
-    pub(super) value: Value,
-    /// When it was last put into the list.
-    pub(super) revision: Revision,
-    /// By canonical key, the dead ones included.
-    children: BTreeMap<Box<[u8]>, NodeId>,
-    alive_children: u32,
-    /// The walk of `replace` that last came by.
-    pub(super) stamp: u64,
-}
 
 /// A game state as leaves with revisions.
 #[derive(Debug)]
@@ -122,18 +63,8 @@ impl Tree {
     }
 
     fn with_limit(limit: usize) -> Self {
-        let root = Node {
-            ordinal: 0,
-            parent: NIL,
-            key: Box::default(),
-            value: Value::Map,
-            revision: Revision::ZERO,
-            children: BTreeMap::new(),
-            alive_children: 0,
-            stamp: 0,
-        };
         Self {
-            nodes: vec![root],
+            nodes: vec![Node::new(0, NIL, &[], Value::Map)],
             free: Vec::new(),
             list: BTreeMap::new(),
             ticks: VecDeque::new(),
@@ -189,24 +120,6 @@ impl Tree {
             hard_limit: usize::MAX,
         };
         Encoder::default().encode(self, all, &|_| false, false).bytes().to_vec()
-    }
-
-    /// Drops the tombstones with this revision or an older one: nobody needs them any more.
-    pub fn forget(&mut self, floor: Revision) {
-        while self.ticks.front().is_some_and(|&tick| tick <= floor) {
-            self.ticks.pop_front();
-        }
-        while let Some(&(revision, id)) = self.graves.front() {
-            if revision > floor {
-                break;
-            }
-            self.graves.pop_front();
-            let node = self.node(id);
-            // A revision is unique: a node that was revived or forgotten since has another one.
-            if node.revision == revision && node.value.is_dead() {
-                self.free(id);
-            }
-        }
     }
 
     /// The largest package one leaf may need.
@@ -286,88 +199,6 @@ impl Tree {
         top
     }
 
-    /// Adds a child that is not there yet; dead until something is made of it.
-    pub(super) fn add_child(&mut self, parent: NodeId, canonical_key: &[u8], key: &[u8]) -> NodeId {
-        self.ordinals += 1;
-        let node = Node {
-            ordinal: self.ordinals,
-            parent,
-            key: key.into(),
-            value: Value::Dead(Last::Nothing),
-            revision: Revision::ZERO,
-            children: BTreeMap::new(),
-            alive_children: 0,
-            stamp: 0,
-        };
-        let id = if let Some(id) = self.free.pop() {
-            *self.node_mut(id) = node;
-            id
-        } else {
-            self.nodes.push(node);
-            NodeId::try_from(self.nodes.len() - 1).unwrap_or(NIL)
-        };
-        self.node_mut(parent).children.insert(canonical_key.into(), id);
-        id
-    }
-
-    /// Makes the node a leaf with these bytes; what was beneath it dies.
-    pub(super) fn set_leaf(&mut self, id: NodeId, bytes: &[u8]) {
-        if self.node(id).value == Value::Map {
-            self.kill_children(id);
-        } else {
-            self.revive(id);
-        }
-        self.unlink(id);
-        self.size += bytes.len();
-        self.size -= self.leaf_size(id);
-        let node = self.node_mut(id);
-        if let Value::Leaf(old) = &mut node.value {
-            old.clear();
-            old.extend_from_slice(bytes);
-        } else {
-            node.value = Value::Leaf(bytes.to_vec());
-        }
-        self.link(id);
-    }
-
-    /// Makes the node a map, an empty one unless it was one; says whether that changed anything.
-    pub(super) fn set_map(&mut self, id: NodeId) -> bool {
-        if self.node(id).value == Value::Map {
-            return false;
-        }
-        self.revive(id);
-        self.unlink(id);
-        self.size -= self.leaf_size(id);
-        self.node_mut(id).value = Value::Map;
-        self.link(id);
-        true
-    }
-
-    /// Removes the node and what is beneath it; says whether it was alive.
-    pub(super) fn kill(&mut self, id: NodeId) -> bool {
-        if !self.is_alive(id) {
-            return false;
-        }
-        self.bury(id);
-        let parent = self.node(id).parent;
-        let node = self.node_mut(parent);
-        node.alive_children -= 1;
-        if node.alive_children == 0 && parent != ROOT {
-            self.link(parent);
-        }
-        true
-    }
-
-    /// Removes the living children that this walk of `replace` did not come by; says how many.
-    pub(super) fn kill_unstamped(&mut self, parent: NodeId, stamp: u64) -> usize {
-        let unstamped: Vec<_> =
-            self.children(parent).filter(|&id| self.node(id).stamp != stamp && self.is_alive(id)).collect();
-        for &id in &unstamped {
-            self.kill(id);
-        }
-        unstamped.len()
-    }
-
     pub(super) fn new_stamp(&mut self) -> u64 {
         self.stamps += 1;
         self.stamps
@@ -414,71 +245,5 @@ impl Tree {
 
     fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         self.node(id).children.values().copied()
-    }
-
-    /// Counts a dead node among the living again.
-    fn revive(&mut self, id: NodeId) {
-        if self.is_alive(id) {
-            return;
-        }
-        self.alive += 1;
-        self.size += self.node(id).key.len();
-        let parent = self.node(id).parent;
-        let node = self.node_mut(parent);
-        node.alive_children += 1;
-        if node.alive_children == 1 {
-            self.unlink(parent);
-        }
-    }
-
-    fn kill_children(&mut self, id: NodeId) {
-        // As deep as msgpack may be nested, no deeper.
-        let children: Vec<_> = self.children(id).filter(|&child| self.is_alive(child)).collect();
-        for child in children {
-            self.bury(child);
-        }
-        self.node_mut(id).alive_children = 0;
-    }
-
-    fn bury(&mut self, id: NodeId) {
-        let since = Revision(self.revision.0 + 1);
-        self.kill_children(id);
-        self.unlink(id);
-        self.size -= self.leaf_size(id) + self.node(id).key.len();
-        let node = self.node_mut(id);
-        node.value = Value::Dead(match std::mem::replace(&mut node.value, Value::Map) {
-            Value::Leaf(bytes) => Last::Leaf(bytes),
-            Value::Map => Last::Map(since),
-            Value::Dead(last) => last,
-        });
-        self.alive -= 1;
-        self.link(id);
-        self.newest_grave = self.revision;
-        self.graves.push_back((self.revision, id));
-    }
-
-    /// Appends to the list under a new revision.
-    fn link(&mut self, id: NodeId) {
-        self.revision.0 += 1;
-        let revision = self.revision;
-        self.node_mut(id).revision = revision;
-        self.list.insert(revision, id);
-    }
-
-    /// Takes it out of the list, if it is there: a revision is one node's alone.
-    fn unlink(&mut self, id: NodeId) {
-        let revision = self.node(id).revision;
-        self.list.remove(&revision);
-    }
-
-    fn free(&mut self, id: NodeId) {
-        self.unlink(id);
-        let node = self.node_mut(id);
-        let (parent, key) = (node.parent, std::mem::take(&mut node.key));
-        node.revision = Revision::ZERO;
-        node.children = BTreeMap::new();
-        let canonical = msgpack::canonical_key(&key);
-        self.node_mut(parent).children.remove(&*canonical);
-        self.free.push(id);
     }
 }
