@@ -10,6 +10,8 @@ BIN := .venv/bin
 ORIGINAL := .venv-original/bin/python
 CARGO := cargo
 PYTEST := $(BIN)/python -m pytest
+# These tests wait more than they compute: three at a time keep two cores busy.
+SIDE_BY_SIDE := -n 3
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
 
 # Where the builds without batched UDP go: a copy of the package that is put in front with PYTHONPATH.
@@ -268,7 +270,7 @@ py-test: py-unit py-compat ## Python tests: unit and compatibility
 
 .PHONY: py-unit
 py-unit: .venv/.dev-tools core-test ## Python unit tests
-	$(PYTEST) tests/unit
+	$(PYTEST) $(SIDE_BY_SIDE) tests/unit
 
 .PHONY: py-property
 py-property: .venv/.dev-tools core-test ## Python property tests: game states under any updates
@@ -284,7 +286,7 @@ py-compat-original: .venv-original/.installed ## the same tests, with the releas
 
 .PHONY: interop
 interop: .venv/.dev-tools .venv-original/.installed core-test ## live games with the released PyGaSe 0.3.1
-	$(PYTEST) tests/interop -m "not long"
+	$(PYTEST) $(SIDE_BY_SIDE) tests/interop -m "not long"
 
 .PHONY: interop-long
 interop-long: .venv/.dev-tools .venv-original/.installed core-test ## a megabyte of state, live, with PyGaSe 0.3.1
@@ -294,9 +296,9 @@ interop-long: .venv/.dev-tools .venv-original/.installed core-test ## a megabyte
 py-portable: NET_TESTS = $(patsubst %,tests/unit/test_%.py,admission drawing_board ducks examples gil hello lifecycle lanes lobby loops playing running)
 py-portable: .venv/.dev-tools .venv-original/.installed .cache/portable/.built ## network, compat and interop tests with portable I/O
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(BIN)/python -c "import pygase._core as core; assert core.Inbox().fileno() is None"
-	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(NET_TESTS)
+	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(SIDE_BY_SIDE) $(NET_TESTS)
 	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/compat
-	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) tests/interop/test_sessions.py tests/interop/test_wire.py -m "not long"
+	PYTHONPATH=$(CURDIR)/$(PORTABLE) $(PYTEST) $(SIDE_BY_SIDE) tests/interop/test_sessions.py tests/interop/test_wire.py -m "not long"
 
 ## environments and builds
 

@@ -52,7 +52,6 @@ def test_tasks(run):
 
     async def main():
         tasks = [await aio.spawn(double, number) for number in range(5)]
-        assert not tasks[0].terminated
         assert [await task.join() for task in tasks] == [0, 2, 4, 6, 8]
         assert tasks[0].terminated
         assert await (await aio.spawn(double(7), daemon=True)).join() == 14
@@ -77,6 +76,7 @@ def test_cancelling_tasks(run):
 
     async def main():
         task = await aio.spawn(waits)
+        assert not task.terminated
         await task.cancel()
         assert task.terminated and task.cancelled
         await task.cancel()
