@@ -6,6 +6,7 @@ use std::net::UdpSocket as Plain;
 use std::time::Duration;
 
 use super::*;
+use crate::net::NetError;
 
 fn in_runtime<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
