@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
     "game loop": [
         "tests/compat/test_game_loop.py::test_keeps_its_interval",
-        "tests/unit/test_store_and_loop.py::test_game_loop_keeps_its_interval",
+        "tests/unit/test_game_loop.py::test_game_loop_keeps_its_interval",
     ],
     "a busy Python thread": [
         "tests/unit/test_gil.py::test_in_the_server",
@@ -105,7 +105,7 @@ TESTS = {
         "tests/compat/test_waiting.py::test_nothing_to_show_when_it_does_not_run"
     ],
     "`shutdown` of a server that does not run": [
-        "tests/unit/test_store_and_loop.py::test_server_that_does_not_run"
+        "tests/unit/test_assembly.py::test_server_that_does_not_run"
     ],
     "`stop` before the first time step": ["tests/compat/test_game_loop.py::test_stop_right_after_start"],
     "a handler in the game loop that returns None": [

@@ -1,18 +1,19 @@
-"""User code that raises, returns rubbish, blocks or ends things from inside itself: the rest goes on."""
+"""User code that raises or returns rubbish: it is logged and counted, and the rest goes on."""
 
 import asyncio
 import logging
 import math
 import re
 import threading
-import time
 
 import pytest
+from support import misbehaviour
+from support.misbehaviour import ACK, HANDLER, HOOK, WIRE, in_turns, provoke, raise_, tracebacks
 
 import pygase
 from pygase import _user_errors
 
-BLOCK = 1.5
+game = pytest.fixture(misbehaviour.playing)
 
 
 class Odd(BaseException):
@@ -25,10 +26,6 @@ class Odd(BaseException):
 class BadAwaitable:
     def __await__(self):
         raise ValueError("not to be awaited")
-
-
-def raise_(error):
-    raise error
 
 
 async def later(error):
@@ -56,90 +53,6 @@ RUBBISH = {
     "returns a number too large": lambda: {"bad": 1e300},
     "returns a set": lambda: {"bad": {1, 2}},
 }
-# Where user code is called, on the one side and the other: both have the same code behind them.
-HANDLER, ACK = ("server handler", "client handler"), ("server ack", "client ack")
-HOOK, WIRE, LOOP = ("server hook", "client hook"), ("wire",), ("game loop",)
-
-
-# What happens is the same at any rate of packages.
-RATE = {"interval_good": 0.005, "interval_bad": 0.01}
-
-
-def in_turns(things, places):
-    """Pair each thing with one side of each place, and the next with the other side."""
-    return [
-        (sides[(number + turn) % len(sides)], thing)
-        for number, thing in enumerate(things)
-        for turn, sides in enumerate(places)
-    ]
-
-
-class Game:
-    """A server with a game loop and a client, where one piece of user code misbehaves."""
-
-    def __init__(self):
-        step = lambda game_state, dt: {"beat": game_state.beat + 1}  # noqa: E731
-        self.backend = pygase.Backend(pygase.GameState(beat=0, value=-1), step, {}, **RATE)
-        self.server, self.machine = self.backend.server, self.backend.game_state_machine
-        self.client = pygase.Client(**RATE)
-        self.asked = []
-        self.server.register_event_handler("ASK", lambda number, client_address: self.asked.append(number))
-        self.machine.register_event_handler("SET", lambda value, **_: {"value": value})
-
-    def start(self, wire=None):
-        self.server.run_in_thread(event_wire=wire or self.machine)
-        self.machine.run_game_loop_in_thread(0.01)
-        self.client.connect_in_thread(self.server.port)
-        self.client.try_to(lambda game_state: game_state.beat, timeout=10)
-        return self
-
-    def end(self):
-        self.client.disconnect()
-        self.backend.shutdown()
-
-    def errors(self, name="user_error"):
-        loop, server = self.machine.stats()["errors"], self.server.stats()["errors"]
-        return loop[name] + server[name] + self.client.stats()["errors"][name]
-
-    def goes_on(self, wait_for):
-        """See the game loop, both pumps and the line at work."""
-        number = len(self.asked)
-        self.client.dispatch_event("ASK", number, retries=5)
-        wait_for(lambda: number in self.asked)
-        with self.client.access_game_state() as game_state:
-            beat = game_state.beat
-        self.client.wait_until(lambda game_state: game_state.beat > beat + 2, timeout=10)
-        assert self.client.stats()["connection"]["status"] == "connected"
-
-
-@pytest.fixture
-def game():
-    game = Game()
-    yield game
-    game.end()
-
-
-def tracebacks(caplog):
-    return [record for record in caplog.records if record.exc_info and record.name == "PyGaSe"]
-
-
-def provoke(game, place, mistake):
-    """Let a piece of user code make a mistake, again and again."""
-    server, client = game.server, game.client
-    if place == "server handler":
-        client.dispatch_event("MISTAKE")
-    elif place == "client handler":
-        server.dispatch_event("MISTAKE")
-    elif place == "server ack":
-        server.dispatch_event("NEWS", retries=3, ack_callback=lambda connection: mistake())
-    elif place == "client ack":
-        client.dispatch_event("ASK", 0, retries=3, ack_callback=mistake)
-    elif place == "wire":
-        client.dispatch_event("FOR THE WIRE")
-    else:
-        client.disconnect()
-        client.connect_in_thread(server.port)
-        client.try_to(lambda game_state: game_state.beat, timeout=10)
 
 
 @pytest.mark.parametrize(("place", "kind"), in_turns(MISTAKES, [HANDLER, ACK, HOOK, WIRE]))
@@ -265,189 +178,6 @@ def test_a_log_that_raises_stops_nothing(game, wait_for):
         game.goes_on(wait_for)
     finally:
         pygase.utils.logger.removeFilter(broken)
-
-
-def test_user_code_that_blocks_ends_no_connection():
-    game = Game()
-    blocked = threading.Barrier(4)
-
-    def block(**_):
-        blocked.wait(10)
-        time.sleep(BLOCK)
-
-    def step(game_state, dt):
-        if game_state.beat == 20:
-            block()
-        return {"beat": game_state.beat + 1}
-
-    game.machine.time_step = step
-    game.server._options = pygase.options.ServerOptions(connection_timeout=BLOCK / 3)
-    game.client._options = pygase.options.ClientOptions(connection_timeout=BLOCK / 3)
-    game.server.register_event_handler("BLOCK", block)
-    game.client.register_event_handler("BLOCK", block)
-    ends = []
-    game.client.on_disconnect(ends.append)
-    game.server.on_disconnect(lambda connection, reason: ends.append(reason))
-    game.start()
-    try:
-        game.client.dispatch_event("BLOCK", retries=5)
-        game.server.dispatch_event("BLOCK", retries=5)
-        blocked.wait(10)
-        before = game.client.stats()["connection"]
-        time.sleep(BLOCK / 2)
-        during = game.client.stats()["connection"]
-        assert during["status"] == "connected"
-        assert during["received"] - before["received"] > 5
-        assert during["acknowledged"] - before["acknowledged"] > 5
-        game.client.wait_until(lambda game_state: game_state.beat > 25, timeout=10)
-        assert not ends
-    finally:
-        game.end()
-
-
-def test_handlers_that_block_for_longer_than_the_connection_timeout_end_no_connection(game, wait_for):
-    """On both sides at once: packages go on meanwhile, and each event has one fate after."""
-    blocked, may_go_on, fates, ends = threading.Barrier(3), threading.Event(), [], []
-
-    def block(**_):
-        blocked.wait(10)
-        may_go_on.wait(30)
-
-    game.server.register_event_handler("BLOCK", block)
-    game.client.register_event_handler("BLOCK", block)
-    game.client.register_event_handler("NEWS", lambda: None)
-    game.client.on_disconnect(ends.append)
-    game.server.on_disconnect(lambda connection, reason: ends.append(reason))
-    game.start()
-    game.client.dispatch_event("BLOCK", retries=5)
-    game.server.dispatch_event("BLOCK", retries=5)
-    blocked.wait(10)
-    before, begun = game.client.stats()["connection"], time.monotonic()
-    for number in range(20):
-        game.client.dispatch_event("ASK", number, retries=5, ack_callback=lambda n=number: fates.append(n))
-        game.server.dispatch_event("NEWS", retries=5, ack_callback=lambda connection: fates.append("news"))
-    with game.client.access_game_state() as game_state:
-        beat = game_state.beat
-    while time.monotonic() - begun < game.client.options.connection_timeout + 1:
-        time.sleep(0.1)
-        assert game.client.stats()["connection"]["status"] == "connected"
-        assert [client["status"] for client in game.server.stats()["clients"].values()] == ["connected"]
-    during = game.client.stats()["connection"]
-    assert during["received"] - before["received"] > 20
-    assert during["acknowledged"] - before["acknowledged"] > 20
-    with game.client.access_game_state() as game_state:
-        assert game_state.beat > beat + 20
-    assert not fates, "callbacks run where handlers do, and wait for them"
-    may_go_on.set()
-    wait_for(lambda: len(fates) >= 40)
-    wait_for(lambda: len(game.asked) >= 20)
-    game.goes_on(wait_for)
-    assert sorted(fate for fate in fates if fate != "news") == list(range(20))
-    assert fates.count("news") == 20
-    assert sorted(game.asked[:20]) == list(range(20))
-    assert not ends
-
-
-class Reentrant:
-    """What user code may call from inside itself."""
-
-    def dispatch(self, game):
-        game.server.dispatch_event("NEWS")
-        game.client.dispatch_event("ASK", 0)
-
-    def push(self, game):
-        state = game.backend.game_state_store.get_game_state()
-        game.backend.game_state_store.push_update(
-            pygase.gamestate.GameStateUpdate(state.time_order + 1, pushed=True)
-        )
-
-    def push_event(self, game):
-        return game.machine._push_event(pygase.event.Event("SET", 5))
-
-    def register(self, game):
-        game.server.register_event_handler("FRESH", lambda client_address: None)
-
-    def stats(self, game):
-        assert game.backend.stats() and game.client.stats()
-
-    def kick(self, game):
-        for address in list(game.server.connections):
-            game.server.kick(address)
-
-    def ban(self, game):
-        game.server.ban("192.0.2.1")
-        game.server.unban("192.0.2.1")
-
-    def disconnect(self, game):
-        return game.client.disconnect()
-
-    def shutdown(self, game):
-        return game.server.shutdown()
-
-    def stop(self, game):
-        return game.machine.stop()
-
-    def run_again(self, game):
-        for run in (game.server.run_in_thread, game.machine.run_game_loop_in_thread):
-            with pytest.raises(RuntimeError, match="already running"):
-                run()
-        with pytest.raises(RuntimeError, match="already connected"):
-            game.client.connect_in_thread(game.server.port)
-
-
-NAMES = [name for name in vars(Reentrant) if not name.startswith("_")]
-# What may wait for the thread it is called in is tried everywhere; the rest returns nothing to be awaited.
-ENDINGS = ("kick", "disconnect", "shutdown", "stop")
-AWAITED = ("push_event", "disconnect", "shutdown", "stop")
-CALLS = [
-    *in_turns([name for name in NAMES if name not in ENDINGS], [HANDLER, ACK, LOOP]),
-    *[(place, name) for place in (*HANDLER, *ACK, *LOOP) for name in ENDINGS],
-]
-
-
-@pytest.mark.parametrize(
-    ("place", "name", "awaits"),
-    [(*call, False) for call in CALLS] + [(*call, True) for call in CALLS if call[1] in AWAITED],
-)
-def test_user_code_may_call_anything_from_inside(game, place, name, awaits, wait_for, caplog):
-    done = []
-
-    def call(**_):
-        result = getattr(Reentrant(), name)(game)
-        done.append(name)
-        if awaits and result is not None:
-            return waiting(result)
-        return None
-
-    async def waiting(result):
-        await result
-
-    game.server.register_event_handler("MISTAKE", call)
-    game.client.register_event_handler("MISTAKE", call)
-    game.client.register_event_handler("NEWS", lambda: None)
-    game.machine.register_event_handler("LOOP", call)
-    game.start()
-    if place == "game loop":
-        game.client.dispatch_event("LOOP", retries=5)
-    else:
-        provoke(game, place, call)
-    wait_for(lambda: done)
-    if name == "kick":
-        wait_for(lambda: not game.server.stats()["clients"])
-    elif name == "shutdown":
-        wait_for(lambda: game.server.port is None)
-        wait_for(lambda: game.server._session.done.is_set())
-        game.server.run_in_thread(event_wire=game.machine)
-    elif name == "disconnect":
-        wait_for(lambda: game.client.connection._is_closed)
-        game.client.connect_in_thread(game.server.port)
-        game.client.try_to(lambda game_state: game_state.beat, timeout=10)
-    elif name == "stop":
-        wait_for(lambda: not game.machine._game_loop_is_running)
-        game.machine.run_game_loop_in_thread(0.01)
-    if name not in ("kick", "shutdown"):
-        game.goes_on(wait_for)
-    assert not tracebacks(caplog), caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -1,17 +1,15 @@
-"""The game state store and the game loop, without a network."""
+"""The game loop and what it does with a store, without a network."""
 
 import asyncio
 import copy
-import sys
 import threading
 import time
-import tracemalloc
 
 import pytest
 
-from pygase import Backend, GameState, GameStateMachine, GameStateStore, Server, _machine
+from pygase import GameState, GameStateMachine, GameStateStore, _machine
 from pygase.event import Event
-from pygase.gamestate import TO_DELETE, GameStateUpdate, GameStatus
+from pygase.gamestate import GameStateUpdate, GameStatus
 
 
 class Machine(GameStateMachine):
@@ -27,94 +25,6 @@ class Machine(GameStateMachine):
             "n": len(self.seen),
             **({"game_status": GameStatus.PAUSED} if len(self.seen) == self.steps else {}),
         }
-
-
-def wait_for(condition, timeout=5.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def test_store_begins_with_a_state():
-    state = GameState(3, a=1)
-    assert GameStateStore(state).get_game_state() is state
-    assert GameStateStore().get_game_state() == GameState()
-    with pytest.raises(TypeError, match=r"^'initial_game_state' should be of type 'GameState', not 'int'\.$"):
-        GameStateStore(5)
-    with pytest.raises(TypeError, match="players"):
-        GameStateStore(GameState(players={1: {1, 2}}))
-
-
-def test_store_merges_updates():
-    store = GameStateStore(GameState(a=1, b={"x": 1}))
-    state = store.get_game_state()
-    store.push_update(GameStateUpdate(5, a=TO_DELETE, b={"y": 2}))
-    assert store.get_game_state() is state
-    assert state == GameState(5, b={"x": 1, "y": 2})
-    store.push_update(GameStateUpdate(5, a=1))
-    store.push_update(GameStateUpdate(4, a=1))
-    assert state == GameState(5, b={"x": 1, "y": 2})
-    assert [update.time_order for update in store.get_update_cache()] == [0, 5, 5, 4]
-
-
-def test_store_cache_is_bounded():
-    store = GameStateStore()
-    store._update_cache_size = 3
-    for number in range(1, 10):
-        store.push_update(GameStateUpdate(number))
-    assert [update.time_order for update in store.get_update_cache()] == [7, 8, 9]
-    store.get_update_cache().clear()
-    assert len(store.get_update_cache()) == 3
-
-
-def test_store_refuses_what_cannot_be_sent():
-    store = GameStateStore(GameState(a=1))
-    with pytest.raises(TypeError, match="not 'int'"):
-        store.push_update(5)
-    with pytest.raises(TypeError, match=r"players\[3\]\.name"):
-        store.push_update(GameStateUpdate(1, a=2, players={3: {"name": {1}}}))
-    with pytest.raises(OverflowError, match="speed"):
-        store.push_update(GameStateUpdate(1, a=2, speed=1e300))
-    assert store.get_game_state() == GameState(a=1)
-    assert len(store.get_update_cache()) == 1
-
-
-def test_store_merges_the_rest_when_a_value_is_too_large():
-    store = GameStateStore(GameState(a=1))
-    with pytest.raises(OverflowError, match=r"map.*\d+ bytes.*at most \d+"):
-        store.push_update(GameStateUpdate(1, a=2, map="x" * 3000))
-    assert store.get_game_state().a == 2
-    assert store.get_game_state().time_order == 1
-
-
-def test_store_follows_the_number_that_the_server_goes_on_to():
-    store = GameStateStore(GameState(3))
-    store._mirror.push(6, {})
-    store.push_update(GameStateUpdate(4, a=1))
-    assert store.get_game_state() == GameState(7, a=1)
-    store._mirror.push(9, {})
-    assert store.get_game_state().time_order == 9
-
-
-@pytest.mark.parametrize("leaves", [100, 200_000])
-def test_reading_and_pushing_cost_what_changed(leaves):
-    store = GameStateStore(GameState(1, units=dict.fromkeys(range(leaves), "somewhere")))
-    update = GameStateUpdate(2, units=dict.fromkeys([3, 20, 33, 64, 99], "elsewhere"))
-    visited, calls = store._mirror.visited, []
-    tracemalloc.start()
-    sys.setprofile(lambda frame, kind, argument: calls.append(kind))
-    try:
-        state = store.get_game_state()
-        store.push_update(update)
-    finally:
-        sys.setprofile(None)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    assert state.units[99] == "elsewhere"
-    assert store._mirror.visited - visited == 5
-    assert len(calls) < 200
-    assert peak < 50_000, "something was copied"
 
 
 def test_step_and_handlers_share_a_dict_and_no_operand_changes():
@@ -180,7 +90,7 @@ def test_game_loop_goes_on_where_it_was():
     assert machine.seen[2][2] == before
 
 
-def test_game_loop_in_thread_runs_when_the_call_returns():
+def test_game_loop_in_thread_runs_when_the_call_returns(wait_for):
     store = GameStateStore()
     machine = Machine(store, steps=0)
     thread = machine.run_game_loop_in_thread(interval=0.005)
@@ -347,11 +257,6 @@ def test_a_wrong_interval_leaves_the_machine_as_it_was():
     assert len(machine.seen) == 3
 
 
-def test_a_backend_needs_a_function():
-    with pytest.raises(TypeError, match="time_step_function must be callable, not NoneType"):
-        Backend(GameState(), None)
-
-
 def test_events_do_not_eat_the_time_steps():
     machine = Machine(GameStateStore(), steps=5)
     machine.register_event_handler("SLOW", lambda **kwargs: time.sleep(0.03))
@@ -410,50 +315,3 @@ def test_errors_of_a_store_do_not_end_the_game_loop(caplog):
     machine.run_game_loop(interval=0.01)
     assert len(machine.seen) == 3
     assert caplog.messages == ["exception in the game state store"]
-
-
-def test_backend_is_assembled():
-    state = GameState(a=1)
-    parts = Backend(state, lambda game_state, dt: {}, {"A": lambda **kwargs: None})
-    assert parts.game_state_store.get_game_state() is state
-    assert parts.game_state_machine._universal_event_handler.has_event_type("A")
-    assert parts.server.game_state_store is parts.game_state_store
-    assert parts.shutdown() is None
-    with pytest.raises(TypeError):
-        Backend(state, lambda game_state, dt: {}, {"A": 5})
-
-
-def test_server_that_does_not_run():
-    server = Server(GameStateStore())
-    assert (server.connections, server.host_client, server.hostname, server.port) == ({}, None, None, None)
-    assert server.shutdown() is None
-    server.dispatch_event("A", 1, b=2)
-    with pytest.raises(TypeError, match=r"handler_args\[0\]"):
-        server.dispatch_event("A", {1})
-    with pytest.raises(KeyError):
-        server.dispatch_event("A", target_client=("127.0.0.1", 1))
-    with pytest.raises(TypeError, match=r"^'int' object is not callable\.$"):
-        server.register_event_handler("A", 5)
-
-
-def test_server_dispatches_to_anything_that_can():
-    class Connection:
-        def __init__(self):
-            self.sent = []
-
-        def dispatch_event(self, *args):
-            self.sent.append(args)
-
-    server, acked = Server(GameStateStore()), []
-    one, two = server.connections["one"], server.connections["two"] = Connection(), Connection()
-    server.dispatch_event("A", 1, b=2)
-    assert one.sent == two.sent == [(Event("A", 1, b=2), None, None)]
-    server.dispatch_event("B", target_client="two", retries=1, ack_callback=acked.append)
-    assert len(one.sent) == 1
-    event, ack, retry = two.sent[-1]
-    ack()
-    assert (event, acked) == (Event("B"), [two])
-    retry()
-    assert len(one.sent) == 1
-    assert two.sent[-1][0] == Event("B")
-    assert two.sent[-1][2] is None
