@@ -185,8 +185,13 @@ linkcheck: .venv/.docs-tools core-test ## the external links of the documentatio
 	@cat docs/_build/linkcheck/output.txt
 
 .PHONY: deny
-deny: .cache/cargo/bin/cargo-deny ## licenses, sources and duplicates of the crates this is built of (deny.toml)
+deny: .cache/cargo/bin/cargo-deny ## licences, sources and duplicates of the crates this is built of (deny.toml)
 	$< --all-features --locked check licenses bans sources
+	$(PYTHON) scripts/third_party.py --check
+
+.PHONY: third-party
+third-party: ## the licences of the crates in the wheels, into THIRD-PARTY-LICENSES.txt
+	$(PYTHON) scripts/third_party.py
 
 .PHONY: clean
 clean: ## remove everything that was built or installed

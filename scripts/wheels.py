@@ -4,10 +4,10 @@
 
 One wheel for each CPython of the project that this machine has. On Linux they are linked with zig against the
 C library of manylinux2014, so that they run on systems as old as that. Checked are: what `auditwheel` finds
-each wheel to be, `twine check --strict` on everything, and that the source distribution builds. Then each
-wheel is installed into a clean environment of its CPython, and the compatibility and interoperation tests run
-on it. dist/ keeps the results; `--no-build` goes on with what is in there, after tests that failed for
-reasons of their own.
+each wheel to be, `twine check --strict` on everything and what is in it, and that the source distribution
+builds. Then each wheel is installed into a clean environment of its CPython, and the compatibility and
+interoperation tests run on it. dist/ keeps the results; `--no-build` goes on with what is in there, after
+tests that failed for reasons of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from pathlib import Path
 
 import all_pythons
@@ -29,6 +31,10 @@ CACHE = ROOT / ".cache" / "wheels"
 PLATFORM = "manylinux2014"
 ALIAS = "manylinux_2_17"  # what auditwheel calls it
 TESTS = ("tests/compat", "tests/interop")
+LICENCES = {"LICENSE", "THIRD-PARTY-LICENSES.txt"}
+# What the source distribution has in its folder: enough to build, and to test the crate and the API.
+PROJECT = {"Cargo.lock", "Cargo.toml", "PKG-INFO", "README.md", "CHANGELOG.md", "pyproject.toml"}
+SOURCE = {"src", "python", "tests", "requirements-build.txt", "requirements-test.txt"} | PROJECT | LICENCES
 TOOLS = Path(sys.executable).parent
 # maturin looks for zig in the Python that it finds on PATH.
 VARIABLES = {**os.environ, "PATH": f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}"}
@@ -44,8 +50,27 @@ def build(interpreters: list[Path]) -> None:
     all_pythons.run([*command, "--target-dir", "target/wheels", "--interpreter", *interpreters], VARIABLES)
 
 
+def look_inside() -> None:
+    """See that the files in dist/ have what they should, and nothing else; SystemExit says which has not."""
+    for wheel in sorted(DIST.glob("*.whl")):
+        names = set(zipfile.ZipFile(wheel).namelist())
+        metadata = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
+        wanted = {f"{metadata}/licenses/{name}" for name in LICENCES} | {
+            "pygase/py.typed",
+            "pygase/_core.pyi",
+        }
+        if not wanted <= names or {name.partition("/")[0] for name in names} != {"pygase", metadata}:
+            sys.exit(f"{wheel.name} has not what it should: {', '.join(sorted(names))}")
+    (source,) = DIST.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        found = {name.split("/")[1] for name in archive.getnames()}
+    if found != SOURCE:
+        sys.exit(f"{source.name} has not what it should: {', '.join(sorted(found ^ SOURCE))}")
+
+
 def check() -> None:
     """Check the files in dist/; SystemExit says what is wrong with one."""
+    look_inside()
     all_pythons.run([TOOLS / "twine", "check", "--strict", *sorted(DIST.iterdir())])
     if sys.platform != "linux":
         return
