@@ -15,6 +15,9 @@
 //!
 //! Time is a [`std::time::Duration`] since an epoch of the caller's choosing and always an argument.
 
+// Only Python has dates; its test needs no Python.
+#[cfg(any(feature = "python", test))]
+mod calendar;
 pub mod connection;
 mod counters;
 pub mod endpoint;
