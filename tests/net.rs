@@ -294,6 +294,22 @@ fn a_client_finds_a_server_that_was_restarted() {
 }
 
 #[test]
+fn servers_and_clients_may_be_asked_and_ended_in_a_task_of_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::start("127.0.0.1", 0).unwrap();
+        let client = Client::start("127.0.0.1", server.port());
+        client.wait_connected();
+        assert_eq!(server.driver.stats().gauges.connections, 1);
+        let host = "192.0.2.1".parse().unwrap();
+        assert_eq!(server.driver.ban(host, None, None, String::new()), Some(true));
+        assert_eq!(server.driver.unban(host, None), Some(true));
+        assert!(client.driver.disconnect(false, PATIENCE));
+        server.driver.stop();
+    });
+}
+
+#[test]
 fn a_hundred_clients() {
     let server = Server::start("127.0.0.1", 0).unwrap();
     let clients: Vec<_> = (0..100).map(|_| Client::start("127.0.0.1", server.port())).collect();

@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::clock;
+use super::commands;
 use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, wait};
 use super::error::NetError;
 use super::fork;
@@ -180,8 +181,8 @@ impl UdpClient {
         if let Some(commands) = &*lock(&self.commands)
             && self.process == process::id()
         {
-            // An error means that it has ended.
-            let _ = commands.blocking_send(Command::Disconnect { shut_down_server });
+            // If nobody takes it, it has ended.
+            let _ = commands::send(commands, Command::Disconnect { shut_down_server });
         }
         let in_time = self.process != process::id() || self.wait_over(timeout);
         self.stop();

@@ -4,12 +4,16 @@
 //! protocol: datagrams and the time go into the machines, what comes out is sent or put into an [`Inbox`] for whoever
 //! runs handlers. Nothing from the network ends a loop here; what fails is counted.
 //!
+//! Calls that wait for a loop block their thread. They may be made in a task of a tokio runtime, and hold that up
+//! meanwhile.
+//!
 //! | module | owns |
 //! |---|---|
 //! | [`addresses`] | the addresses of this machine |
 //! | [`announce`] | servers that are found in the local network |
 //! | [`client`] | the one background thread of all clients, a task for each |
 //! | [`clock`] | the time |
+//! | `commands` | asking something of a loop |
 //! | `driver` | what the loops of servers and clients share |
 //! | [`error`] | what can go wrong at the caller |
 //! | [`fork`] | the moment of a fork, for which the threads stand still |
@@ -28,6 +32,7 @@ pub mod addresses;
 pub mod announce;
 pub mod client;
 pub mod clock;
+mod commands;
 mod driver;
 pub mod error;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::clock;
+use super::commands;
 use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, message, wait};
 use super::error::NetError;
 use super::fork;
@@ -298,7 +299,7 @@ impl<E: Endpoint> Shard<E> {
     fn call(&self, command: impl FnOnce(&mut E, Duration) + Send + 'static) -> bool {
         match &*self.lock() {
             State::Running { commands, .. } if process::id() == self.process => {
-                commands.blocking_send(Box::new(command)).is_ok()
+                commands::send(commands, Box::new(command))
             }
             State::Running { .. } | State::Stopped(_) => false,
         }
