@@ -1,6 +1,6 @@
 //! What a package of the server means: which session and which copy of the state it belongs to.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
     super::{HELLO, admission, reasons::SHUT_DOWN},
@@ -32,45 +32,16 @@ impl ClientConnection {
         if matches!(self.phase, Phase::Idle | Phase::Closed) {
             return;
         }
-        let config = Arc::clone(&self.connection.config);
-        let stats = &mut self.connection.stats;
-        stats.bytes_received += datagram.len() as u64;
-        let mut package = match Package::decode(Kind::Server, datagram) {
-            Ok(package) if package.header.sequence != Sqn::ZERO && config.takes(&package) => package,
-            _ => {
-                stats.malformed += 1;
-                return;
-            }
-        };
-        let first = self.connection.received.newest == Sqn::ZERO;
+        self.connection.stats.bytes_received += datagram.len() as u64;
+        let Some(mut package) = self.read(datagram) else { return };
         let ack = package.header.ack;
-        if ack != Sqn::ZERO && ack.newer_than(self.connection.local_sequence) {
-            if !first {
-                stats.implausible += 1;
-                return;
-            }
+        if self.is_unsent(ack) {
             // The server still speaks to whoever had this port before. Answering it sets that right.
             package.header = Header { sequence: package.header.sequence, ..Header::default() };
         }
-        if self.is_over_for(package.header.sequence) {
-            self.connection.stats.late += 1;
-            return;
-        }
-        let may_say_hello = first || self.server_is_ours || self.server_was_ours;
-        let says_hello = package.header.ack_bitfield == HELLO && may_say_hello;
-        if says_hello {
-            self.server_is_ours = true;
-            package.header.ack_bitfield = 0;
-        }
+        let first = self.is_first();
+        let says_hello = self.hear_hello(&mut package.header, ack);
         let is_answer = says_hello && (first || self.greeting.is_some());
-        if let Some(greeting) = &mut self.greeting
-            && !says_hello
-        {
-            greeting.left = greeting.left.saturating_sub(1);
-            if greeting.left == 0 || ack != Sqn::ZERO && ack.since(greeting.first) >= 0 {
-                self.end_greeting();
-            }
-        }
         if self.server_is_ours && self.is_too_late(&package) {
             // Not acknowledged: the server takes what is acknowledged for merged.
             self.connection.stats.late += 1;
@@ -78,9 +49,9 @@ impl ClientConnection {
         }
         let leap = package.header.sequence.since(self.connection.received.newest);
         let forgot = leap > 0 && !says_hello && self.has_forgotten(package.header);
+        let is_another = !first && (leap >= LEAP || forgot);
         // Whoever holds nothing and was merely not heard of has asked already.
         let silent = self.connection.silence(now) > RESYNC_AFTER && self.replica.time_order() != Sqn::ZERO;
-        let away = silent || !first && (leap >= LEAP || forgot);
         self.connection.number_events(self.server_is_ours);
         let receipt = self.connection.receive(now, &package);
         if is_answer {
@@ -98,7 +69,7 @@ impl ClientConnection {
         if self.presented_after.is_some_and(|after| ack != Sqn::ZERO && ack.newer_than(after)) {
             self.presented_after = None;
         }
-        if away && !first && !says_hello && self.server_is_ours && (leap >= LEAP || forgot) {
+        if is_another && !says_hello && self.server_is_ours {
             let first = self.connection.local_sequence.next();
             self.greeting.get_or_insert(Greeting { first, left: GREETING });
         }
@@ -106,32 +77,83 @@ impl ClientConnection {
             self.last_header = if says_hello { Header::default() } else { package.header };
         }
         self.probes = 0;
-        if away {
+        if silent || is_another {
             self.resync();
         }
-        if first || away || is_answer {
+        if first || silent || is_another || is_answer {
             // What we send next proves our address or asks for the state: the sooner, the sooner it comes.
             self.next_send = now;
         }
-        if receipt == Receipt::Refused {
-            return;
+        if receipt != Receipt::Refused {
+            self.take_state(now, receipt, &package);
         }
+    }
+
+    /// The package in a datagram, if it can be one of the session; what cannot is counted.
+    fn read<'a>(&mut self, datagram: &'a [u8]) -> Option<Package<'a>> {
+        let is_good = |package: &Package<'_>| {
+            package.header.sequence != Sqn::ZERO && self.connection.config.takes(package)
+        };
+        let Some(package) = Package::decode(Kind::Server, datagram).ok().filter(is_good) else {
+            self.connection.stats.malformed += 1;
+            return None;
+        };
+        if self.is_unsent(package.header.ack) && !self.is_first() {
+            self.connection.stats.implausible += 1;
+            return None;
+        }
+        if self.is_over_for(package.header.sequence) {
+            self.connection.stats.late += 1;
+            return None;
+        }
+        Some(package)
+    }
+
+    /// Whether nothing was received so far.
+    fn is_first(&self) -> bool {
+        self.connection.received.newest == Sqn::ZERO
+    }
+
+    /// Whether a number that is acknowledged was never sent.
+    fn is_unsent(&self, ack: Sqn) -> bool {
+        ack != Sqn::ZERO && ack.newer_than(self.connection.local_sequence)
+    }
+
+    /// Takes a hello out of a header: whether there was one. Where there was none for long enough, the server is an
+    /// original.
+    fn hear_hello(&mut self, header: &mut Header, ack: Sqn) -> bool {
+        let may_say_hello = self.is_first() || self.server_is_ours || self.server_was_ours;
+        if header.ack_bitfield == HELLO && may_say_hello {
+            self.server_is_ours = true;
+            header.ack_bitfield = 0;
+            return true;
+        }
+        if let Some(greeting) = &mut self.greeting {
+            greeting.left = greeting.left.saturating_sub(1);
+            if greeting.left == 0 || ack != Sqn::ZERO && ack.since(greeting.first) >= 0 {
+                self.end_greeting();
+            }
+        }
+        false
+    }
+
+    /// Merges the update of a package, unless it belongs to a copy that was given up or something newer has overtaken it.
+    fn take_state(&mut self, now: Duration, receipt: Receipt, package: &Package<'_>) {
         if self.is_from_before(package.header) {
             return;
         }
         self.asked_after.take_if(|asked_after| package.header.ack.since(*asked_after) > STRAGGLERS);
-        if let Body::Server { update } = package.body {
-            if receipt == Receipt::Older && self.has_overtaken(package.header, update) {
-                return;
+        let Body::Server { update } = package.body else { return };
+        if receipt == Receipt::Older && self.has_overtaken(package.header, update) {
+            return;
+        }
+        match self.replica.apply(update) {
+            Ok(true) => {
+                self.state_at = now;
+                self.merged = Some(package.header.sequence);
             }
-            match self.replica.apply(update) {
-                Ok(true) => {
-                    self.state_at = now;
-                    self.merged = Some(package.header.sequence);
-                }
-                Ok(false) => {}
-                Err(_) => self.connection.stats.malformed += 1,
-            }
+            Ok(false) => {}
+            Err(_) => self.connection.stats.malformed += 1,
         }
     }
 
