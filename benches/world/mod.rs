@@ -1,5 +1,8 @@
 //! A server endpoint with clients on a grid, and no socket: what the benchmarks of the endpoint step.
 
+#[path = "../../fuzz/src/crowd/players.rs"]
+mod players;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,6 +10,8 @@ use std::time::Duration;
 use pygase::endpoint::{ServerConfig, ServerEndpoint};
 use pygase::state::Store;
 use pygase::wire::{Body, Header, Kind, Package, PackageWriter, Sqn, msgpack};
+
+use players::players;
 
 const MS: Duration = Duration::from_millis(1);
 /// How many milliseconds lie between two updates by the game: 50 Hz.
@@ -126,23 +131,4 @@ impl World {
         }
         self.sent.len() as u64
     }
-}
-
-/// An update with the place of some players.
-fn players(numbers: impl ExactSizeIterator<Item = u32>, tick: u32) -> Vec<u8> {
-    let mut update = Vec::new();
-    msgpack::write_map_len(&mut update, 1);
-    msgpack::write_str(&mut update, "players");
-    msgpack::write_map_len(&mut update, numbers.len() as u32);
-    for number in numbers {
-        msgpack::write_uint(&mut update, u64::from(number));
-        msgpack::write_map_len(&mut update, 3);
-        msgpack::write_str(&mut update, "name");
-        msgpack::write_str(&mut update, "somebody");
-        for (name, value) in [("x", tick), ("y", tick * 7)] {
-            msgpack::write_str(&mut update, name);
-            msgpack::write_uint(&mut update, u64::from(value));
-        }
-    }
-    update
 }

@@ -4,6 +4,8 @@
 //! A client is a few numbers in a place that was made for all of them at the beginning, so that what is allocated is the
 //! server's.
 
+mod players;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -15,6 +17,7 @@ use pygase::state::Store;
 use pygase::wire::{Body, Header, Kind, Package, PackageWriter, Sqn, msgpack};
 
 use crate::allocation::live;
+use players::players;
 
 const MS: Duration = Duration::from_millis(1);
 /// How many milliseconds lie between two updates by the game, and between two packages of a client.
@@ -75,7 +78,7 @@ pub struct Crowd {
 impl Crowd {
     /// A server without clients, with places for so many.
     pub fn new(game: Game, config: ServerConfig, places: usize) -> Self {
-        let store = Store::new(Sqn::new(1), &players(0..game.players, 0)).expect("a state");
+        let store = Store::new(Sqn::new(1), &players(0..game.players, place(0))).expect("a state");
         let store = Arc::new(Mutex::new(store));
         Self {
             game,
@@ -166,7 +169,7 @@ impl Crowd {
         let moved = (0..MOVERS).map(|mover| (self.ticks * MOVERS + mover) % self.game.players);
         let mut store = self.store.lock().expect("nobody panics with it");
         let time_order = store.time_order().next();
-        store.push(self.now, time_order, &players(moved, self.ticks)).expect("an update");
+        store.push(self.now, time_order, &players(moved, place(self.ticks))).expect("an update");
     }
 
     fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
@@ -239,23 +242,7 @@ fn index_of(address: SocketAddr) -> usize {
     (ip.to_bits() as usize & 0xff) << 14 | usize::from(address.port() - 10_000)
 }
 
-/// An update with the place of some players.
-fn players(numbers: impl ExactSizeIterator<Item = u32>, tick: u32) -> Vec<u8> {
-    let mut update = Vec::new();
-    msgpack::write_map_len(&mut update, 1);
-    msgpack::write_str(&mut update, "players");
-    msgpack::write_map_len(&mut update, numbers.len() as u32);
-    for number in numbers {
-        msgpack::write_uint(&mut update, u64::from(number));
-        msgpack::write_map_len(&mut update, 3);
-        msgpack::write_str(&mut update, "name");
-        msgpack::write_str(&mut update, "somebody");
-        // As many bytes at any time.
-        let place = 1000 + tick % 1000;
-        for (name, value) in [("x", place), ("y", 7 * place)] {
-            msgpack::write_str(&mut update, name);
-            msgpack::write_uint(&mut update, u64::from(value));
-        }
-    }
-    update
+/// Where those are who move in a tick. It takes as many bytes at any time.
+fn place(tick: u32) -> u32 {
+    1000 + tick % 1000
 }

@@ -78,6 +78,25 @@ impl World {
         }
     }
 
+    /// A line on which nothing is ever lost.
+    fn with_latency(latency: Duration, state: &serde_json::Value) -> Self {
+        Self::new(Conditions { latency, ..Conditions::default() }, state)
+    }
+
+    /// Lets another server take the place of this one, which knows nothing of it.
+    fn replace_server(&mut self, state: &serde_json::Value) {
+        self.store = store(1, state);
+        self.server = endpoint(&self.store);
+    }
+
+    /// The client that the server told of first.
+    fn first_peer(&self) -> Arc<Peer> {
+        match &self.server_events[..] {
+            [ServerEvent::Connected(peer), ..] => Arc::clone(peer),
+            other => panic!("connected first, not {other:?}"),
+        }
+    }
+
     fn join(&mut self) -> SocketAddr {
         let at = self.fresh_address();
         let mut client = ClientConnection::default();
@@ -150,14 +169,19 @@ impl World {
 
     /// The client's copy of the state.
     fn state_of(&mut self, at: SocketAddr) -> serde_json::Value {
-        let pulled = self.client(at).replica_mut().pull().expect("a state");
-        rmp_serde::from_slice(&pulled.update).unwrap()
+        pull(self.client(at)).1
     }
 
     fn events_of(&mut self, at: SocketAddr) -> Vec<ConnectionEvent> {
         let connection = self.client(at).connection_mut();
         std::iter::from_fn(|| connection.poll_event()).collect()
     }
+}
+
+/// Whether what a client holds is another copy than before, and its state.
+fn pull(client: &mut ClientConnection) -> (bool, serde_json::Value) {
+    let pulled = client.replica_mut().pull().expect("a state");
+    (pulled.fresh, rmp_serde::from_slice(&pulled.update).unwrap())
 }
 
 /// A peer that builds its packages by hand, as an original would.

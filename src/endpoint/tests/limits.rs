@@ -24,8 +24,7 @@ fn prove(server: &mut ServerEndpoint, now: Duration, at: SocketAddr) -> bool {
 
 #[test]
 fn a_flood_of_addresses_costs_little_and_disturbs_no_player() {
-    let line = Conditions { latency: MS * 20, ..Conditions::default() };
-    let mut world = World::new(line, &serde_json::json!({"tick": 0}));
+    let mut world = World::with_latency(MS * 20, &serde_json::json!({"tick": 0}));
     let at = world.join();
     world.run(MS * 1000);
     let before = world.delivered[&at];
@@ -97,8 +96,7 @@ fn no_source_can_have_the_table_of_strangers_for_itself() {
 
 #[test]
 fn a_blind_forgery_passes_about_once_in_a_million() {
-    let line = Conditions { latency: MS * 50, ..Conditions::default() };
-    let mut world = World::new(line, &serde_json::json!({"x": 1}));
+    let mut world = World::with_latency(MS * 50, &serde_json::json!({"x": 1}));
     let at = world.join();
     world.run(MS * 5000);
     let now = world.now;
@@ -212,8 +210,7 @@ fn what_honest_clients_send_is_never_too_much() {
 #[test]
 fn a_server_that_does_not_allow_it_is_not_shut_down_by_its_host() {
     let config = ServerConfig { host_shutdown: false, ..ServerConfig::default() };
-    let mut world =
-        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({}));
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({}));
     world.server = ServerEndpoint::new(config, Arc::clone(&world.store), [7; 16]);
     let host = world.join();
     world.run(MS * 500);

@@ -44,9 +44,7 @@ fn what_was_made_for_the_copy_given_up_is_neither_merged_nor_acknowledged() {
     let (header, time_order) = turn(&mut client, 2300);
     assert_eq!((header.ack, time_order), (Sqn::new(103), Sqn::new(7)));
     assert_eq!(header.ack_bitfield >> 31, 0, "102 is not acknowledged");
-    let pulled = client.replica_mut().pull().unwrap();
-    let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
-    assert_eq!((pulled.fresh, state), (true, serde_json::json!({"c": 1})));
+    assert_eq!(pull(&mut client), (true, serde_json::json!({"c": 1})));
 }
 
 /// By its label alone it would be news: labels hop half way round while a package takes half a second.
@@ -65,7 +63,5 @@ fn what_was_sent_before_what_was_merged_is_neither_merged_nor_acknowledged() {
     let (header, time_order) = turn(&mut client, 300);
     assert_eq!((header.ack, time_order), (Sqn::new(104), Sqn::new(63_778)));
     assert_eq!(header.ack_bitfield >> 29, 0b110, "101 is not acknowledged");
-    let pulled = client.replica_mut().pull().unwrap();
-    let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
-    assert_eq!(state, serde_json::json!({"x": "then"}));
+    assert_eq!(pull(&mut client).1, serde_json::json!({"x": "then"}));
 }

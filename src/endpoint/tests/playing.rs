@@ -4,8 +4,7 @@ use super::*;
 
 #[test]
 fn a_client_of_ours_joins_within_two_round_trips_and_both_know_it() {
-    let mut world =
-        World::new(Conditions { latency: MS * 50, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let mut world = World::with_latency(MS * 50, &serde_json::json!({"x": 1}));
     let at = world.join();
     world.run(MS * 202);
     assert!(world.client(at).hello());
@@ -34,12 +33,11 @@ fn packages_keep_their_rate_to_the_hundredth() {
 
 #[test]
 fn events_go_both_ways_with_their_acknowledgements() {
-    let mut world =
-        World::new(Conditions { latency: MS * 10, ..Conditions::default() }, &serde_json::json!({}));
+    let mut world = World::with_latency(MS * 10, &serde_json::json!({}));
     let at = world.join();
     world.client(at).dispatch(event("EARLY"), Some(1)).unwrap();
     world.run(MS * 200);
-    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    let peer = world.first_peer();
     let mut at_server = Vec::new();
     peer.take_events(&mut at_server);
     assert!(at_server.contains(&ConnectionEvent::Event(event("EARLY")[..].into())), "held until the proof");
@@ -90,9 +88,7 @@ fn corrupted_datagrams_are_counted_and_play_goes_on() {
     world.network.conditions.corrupt = 0.0;
     world.push(&serde_json::json!({"tick": 7}));
     world.run(MS * 15_000);
-    let pulled = world.only_client().replica_mut().pull().unwrap();
-    let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
-    assert_eq!(state["tick"], 7);
+    assert_eq!(pull(world.only_client()).1["tick"], 7);
 }
 
 #[test]
@@ -129,29 +125,22 @@ fn silence_disconnects_and_is_forgotten_and_a_probe_comes_back() {
 
 #[test]
 fn a_client_survives_the_restart_of_its_server() {
-    let mut world = World::new(
-        Conditions { latency: MS * 5, ..Conditions::default() },
-        &serde_json::json!({"old": 1, "both": 1}),
-    );
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"old": 1, "both": 1}));
     let at = world.join();
     world.run(MS * 500);
     assert_eq!(world.state_of(at)["old"], 1);
-    world.store = store(1, &serde_json::json!({"both": 2}));
-    world.server = endpoint(&world.store);
+    world.replace_server(&serde_json::json!({"both": 2}));
     world.server_events.clear();
     world.run(MS * 12_000);
     let client = world.only_client();
     assert_eq!(client.connection().status(), Status::Connected);
-    let pulled = client.replica_mut().pull().unwrap();
-    let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
-    assert_eq!(state["both"], 2);
+    assert_eq!(pull(client).1["both"], 2);
     assert_eq!(world.server.connections(), 1);
 }
 
 #[test]
 fn a_client_that_starts_anew_on_its_old_port_takes_over() {
-    let mut world =
-        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"x": 1}));
     let at = world.join();
     world.run(MS * 3000);
     let mut anew = ClientConnection::default();
@@ -167,8 +156,7 @@ fn a_client_that_starts_anew_on_its_old_port_takes_over() {
 fn only_the_host_that_falls_silent_shuts_the_server_down() {
     let requested =
         |world: &World| world.server_events.iter().any(|e| matches!(e, ServerEvent::ShutdownRequested));
-    let mut world =
-        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({}));
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({}));
     let (host, guest) = (world.join(), address("10.0.0.9:9"));
     world.run(MS * 500);
     let now = world.now;
@@ -187,13 +175,10 @@ fn only_the_host_that_falls_silent_shuts_the_server_down() {
 
 #[test]
 fn big_events_have_precedence_and_the_state_follows() {
-    let mut world = World::new(
-        Conditions { latency: MS * 5, ..Conditions::default() },
-        &serde_json::json!({"text": "x".repeat(1500)}),
-    );
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"text": "x".repeat(1500)}));
     let at = world.join();
     world.run(MS * 300);
-    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    let peer = world.first_peer();
     let big: Arc<[u8]> = msgpack::event(&"E".repeat(1900), &[0x90], &[0x80]).into();
     world.push(&serde_json::json!({"text": "y".repeat(1500)}));
     peer.lock().dispatch(Arc::clone(&big), None).unwrap();

@@ -40,8 +40,7 @@ fn a_server_that_takes_over_at_once_is_not_put_off_by_what_the_last_one_still_se
 
 #[test]
 fn a_client_that_starts_anew_on_the_port_of_a_lost_session_takes_over() {
-    let mut world =
-        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"x": 1}));
     let at = world.join();
     world.run(MS * 3000);
     world.clients.clear();
@@ -59,8 +58,7 @@ fn a_client_that_starts_anew_on_the_port_of_a_lost_session_takes_over() {
 
 #[test]
 fn who_starts_anew_on_the_port_of_a_session_that_goes_on_replaces_it() {
-    let line = Conditions { latency: MS * 5, ..Conditions::default() };
-    let mut world = World::new(line, &serde_json::json!({"x": 1}));
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"x": 1}));
     let at = world.join();
     world.run(MS * 500);
     let peer = Arc::clone(world.server.peers().next().unwrap());
@@ -123,11 +121,10 @@ fn who_starts_anew_again_and_again_fills_no_queue() {
 
 #[test]
 fn a_hello_that_came_again_before_an_outage_ends_no_session() {
-    let line = Conditions { latency: MS * 5, ..Conditions::default() };
-    let mut world = World::new(line, &serde_json::json!({"x": 1}));
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"x": 1}));
     let at = world.join();
     world.run(MS * 500);
-    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    let peer = world.first_peer();
     let token = peer.lock().token();
     world.cut = (true, false);
     world.run(MS * 10);
@@ -148,7 +145,7 @@ fn a_lost_session_sends_strangers_no_more_than_three_bytes_for_one() {
     let mut world = World::new(Conditions::default(), &serde_json::json!({"text": "x".repeat(1000)}));
     let at = world.join();
     world.run(MS * 1000);
-    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    let peer = world.first_peer();
     world.clients.clear();
     world.run(MS * 8000);
     let last = peer.lock().connection().local_sequence;
@@ -171,20 +168,15 @@ fn a_lost_session_sends_strangers_no_more_than_three_bytes_for_one() {
 
 #[test]
 fn a_server_that_is_replaced_within_a_moment_leaves_no_stale_key() {
-    let mut world = World::new(
-        Conditions { latency: MS * 5, ..Conditions::default() },
-        &serde_json::json!({"old": 1, "both": 1}),
-    );
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"old": 1, "both": 1}));
     let at = world.join();
     world.run(MS * 500);
     assert_eq!(world.state_of(at)["old"], 1);
     for round in 2..12 {
-        world.store = store(1, &serde_json::json!({"both": round, format!("only{round}"): 1}));
-        world.server = endpoint(&world.store);
+        world.replace_server(&serde_json::json!({"both": round, format!("only{round}"): 1}));
         world.run(MS * 1000);
-        let pulled = world.client(at).replica_mut().pull().expect("in sync within a second");
-        let state: serde_json::Value = rmp_serde::from_slice(&pulled.update).unwrap();
-        assert!(pulled.fresh, "nothing of the server before is left");
+        let (is_fresh, state) = pull(world.client(at));
+        assert!(is_fresh, "nothing of the server before is left");
         assert_eq!(state.as_object().unwrap().len(), 2, "{state}");
         assert_eq!(state["both"], round);
     }
@@ -227,11 +219,10 @@ fn a_shutdown_in_the_name_of_a_host_that_was_lost_is_refused() {
 
 #[test]
 fn a_client_that_was_away_asks_for_the_state_though_its_game_sleeps() {
-    let mut world =
-        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"x": 1}));
     let at = world.join();
     world.run(MS * 500);
-    let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+    let peer = world.first_peer();
     let big: Arc<[u8]> = msgpack::event(&"E".repeat(1900), &[0x90], &[0x80]).into();
     // Nobody takes the events: no more fit. Then nothing comes for a while, then an event again.
     for _ in 0..150 {
@@ -260,13 +251,10 @@ fn a_client_that_was_away_asks_for_the_state_though_its_game_sleeps() {
 fn events_without_end_let_the_state_through() {
     // Each event leaves no room for a value that cannot be split, or none for any state.
     for (event, value) in [(400, 1700), (1300, 10), (1900, 1700)] {
-        let mut world = World::new(
-            Conditions { latency: MS * 5, ..Conditions::default() },
-            &serde_json::json!({"text": "x".repeat(value)}),
-        );
+        let mut world = World::with_latency(MS * 5, &serde_json::json!({"text": "x".repeat(value)}));
         let at = world.join();
         world.run(MS * 300);
-        let ServerEvent::Connected(peer) = world.server_events[0].clone() else { panic!("connected first") };
+        let peer = world.first_peer();
         world.push(&serde_json::json!({"text": "y".repeat(value)}));
         let event: Arc<[u8]> = msgpack::event(&"E".repeat(event), &[0x90], &[0x80]).into();
         for _ in 0..50 {
@@ -342,8 +330,7 @@ fn whatever_peers_say_numbers_go_on_by_one_and_nothing_is_left_behind() {
 
 #[test]
 fn a_client_that_starts_anew_within_a_moment_learns_the_truth_about_its_events() {
-    let mut world =
-        World::new(Conditions { latency: MS * 5, ..Conditions::default() }, &serde_json::json!({"x": 1}));
+    let mut world = World::with_latency(MS * 5, &serde_json::json!({"x": 1}));
     let at = world.join();
     world.run(MS * 700);
     let peer = Arc::clone(world.server.peers().next().unwrap());

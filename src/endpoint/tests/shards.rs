@@ -5,7 +5,7 @@ use crate::endpoint::Commons;
 
 /// A world whose server has two shards, of which the clients come to one; the other.
 fn two_shards(config: ServerConfig, state: &serde_json::Value) -> (World, ServerEndpoint, Commons) {
-    let mut world = World::new(Conditions { latency: MS * 5, ..Conditions::default() }, state);
+    let mut world = World::with_latency(MS * 5, state);
     let commons = Commons::default();
     let shard = |secret| ServerEndpoint::shard(config, Arc::clone(&world.store), secret, &commons);
     let (one, other) = (shard([7; 16]), shard([8; 16]));
