@@ -120,6 +120,17 @@ def connect():
 
 
 @pytest.fixture
+def client():
+    """Give a client that soon sees that its server is gone; it is not connected yet."""
+    from pygase import Client
+
+    client = Client(connection_timeout=0.5)
+    yield client
+    if client.connection is not None:
+        client.disconnect()
+
+
+@pytest.fixture
 def peer(server):
     """Make raw clients of the server under test; they end with the test."""
     peers = []
