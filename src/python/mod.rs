@@ -32,6 +32,8 @@ mod core_module {
     #[allow(non_upper_case_globals, reason = "its name in Python")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::announce::{PyAnnouncer, PyFinder};
     #[pymodule_export]
@@ -91,4 +93,11 @@ mod core_module {
     const NOTICE_MOVED: u8 = super::inbox::MOVED;
     #[pymodule_export]
     const NOTICE_FAREWELL: u8 = super::inbox::FAREWELL;
+
+    #[pymodule_init]
+    #[allow(clippy::unnecessary_wraps, reason = "what PyO3 wants")]
+    fn finish(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::package::shorten_calls(module.py());
+        Ok(())
+    }
 }

@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import weakref
+from functools import partial
 from inspect import signature
 
 import pytest
@@ -99,6 +100,27 @@ class TestHeader:
         with pytest.raises(error, match=message):
             Header(*arguments)
 
+    @pytest.mark.parametrize("call", [Header, partial(type.__call__, Header)], ids=["short", "as any class"])
+    def test_every_way_to_give_arguments(self, call):
+        wanted = Header(2, 65535, BITS)
+        for header in (
+            call(2, 65535, BITS),
+            call(2, 65535, ack_bitfield=BITS),
+            call(2, ack_bitfield=BITS, ack=65535),
+            call(ack_bitfield=BITS, ack=65535, sequence=2),
+            call(Sqn(2), Sqn(65535), ack_bitfield=BITS),
+        ):
+            assert type(header) is Header
+            assert header == wanted
+        for arguments, keywords in (
+            ((), {}),
+            ((2, 65535, BITS, 1), {}),
+            ((2, 65535, BITS), {"ack": 65535}),
+            ((2, 65535), {"bits": BITS}),
+        ):
+            with pytest.raises(TypeError, match="argument"):
+                call(*arguments, **keywords)
+
     def test_bytes(self, header):
         packed = header.to_bytearray()
         assert type(packed) is bytearray
@@ -141,6 +163,13 @@ class TestHeader:
                 super().__init__(1, 0, ZEROS)
                 self.name = name
 
+        class Made(Header):
+            def __new__(cls, *arguments):
+                made = super().__new__(cls)
+                made.arguments = arguments
+                return made
+
+        assert Made(1, 0, ZEROS).arguments == (1, 0, ZEROS)
         named = Named("anna")
         assert (named.name, named.sequence) == ("anna", 1)
         assert named != Named("bert")

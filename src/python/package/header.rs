@@ -1,6 +1,6 @@
 //! The first twelve bytes of every package.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -8,7 +8,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PySlice, PyString, PyTuple, PyTy
 
 use crate::python::codec::bytes_of;
 use crate::python::shim;
-use crate::wire::{self, HEADER_SIZE};
+use crate::wire::{self, HEADER_SIZE, Sqn};
 
 /// Sequence number of a package and what its sender has received.
 ///
@@ -19,24 +19,53 @@ use crate::wire::{self, HEADER_SIZE};
 #[pyclass(frozen, subclass, dict, weakref, module = "pygase.connection")]
 #[derive(Debug, Default)]
 pub(crate) struct Header {
-    value: Mutex<wire::Header>,
+    /// The fields in their order on the wire, all in one word: another thread sees none half set.
+    word: AtomicU64,
 }
 
 impl Header {
     /// What the wire layer knows it as.
     pub(crate) fn value(&self) -> wire::Header {
-        *self.lock()
+        unpack(self.word.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn parse(
+        sequence: &Bound<'_, PyAny>,
+        ack: &Bound<'_, PyAny>,
+        ack_bitfield: &Bound<'_, PyAny>,
+    ) -> PyResult<wire::Header> {
+        Ok(wire::Header {
+            sequence: shim::from_sqn(sequence)?,
+            ack: shim::from_sqn(ack)?,
+            ack_bitfield: parse_bitfield(ack_bitfield)?,
+        })
     }
 
     /// A header for Python.
     pub(crate) fn wrap(value: wire::Header) -> Self {
-        Self { value: Mutex::new(value) }
+        Self { word: AtomicU64::new(pack(value)) }
     }
 
-    // Never held while Python is called.
-    fn lock(&self) -> MutexGuard<'_, wire::Header> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Sets one of the fields; what another thread does to the others meanwhile stays.
+    fn change(&self, change: impl Fn(&mut wire::Header)) {
+        let changed = |word| {
+            let mut value = unpack(word);
+            change(&mut value);
+            Some(pack(value))
+        };
+        // Never an error, because there always is a changed one.
+        let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
     }
+}
+
+fn pack(value: wire::Header) -> u64 {
+    let wire::Header { sequence, ack, ack_bitfield } = value;
+    u64::from(sequence.value()) << 48 | u64::from(ack.value()) << 32 | u64::from(ack_bitfield)
+}
+
+fn unpack(word: u64) -> wire::Header {
+    let (sequence, ack) = (Sqn::new((word >> 48) as u16), Sqn::new((word >> 32) as u16));
+    wire::Header { sequence, ack, ack_bitfield: word as u32 }
 }
 
 #[pymethods]
@@ -55,12 +84,7 @@ impl Header {
         ack: &Bound<'_, PyAny>,
         ack_bitfield: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let value = wire::Header {
-            sequence: shim::from_sqn(sequence)?,
-            ack: shim::from_sqn(ack)?,
-            ack_bitfield: parse_bitfield(ack_bitfield)?,
-        };
-        *self.lock() = value;
+        self.word.store(pack(Self::parse(sequence, ack, ack_bitfield)?), Ordering::Relaxed);
         Ok(())
     }
 
@@ -73,7 +97,7 @@ impl Header {
     #[setter]
     fn set_sequence(&self, sequence: &Bound<'_, PyAny>) -> PyResult<()> {
         let sequence = shim::from_sqn(sequence)?;
-        self.lock().sequence = sequence;
+        self.change(|header| header.sequence = sequence);
         Ok(())
     }
 
@@ -86,7 +110,7 @@ impl Header {
     #[setter]
     fn set_ack(&self, ack: &Bound<'_, PyAny>) -> PyResult<()> {
         let ack = shim::from_sqn(ack)?;
-        self.lock().ack = ack;
+        self.change(|header| header.ack = ack);
         Ok(())
     }
 
@@ -99,7 +123,7 @@ impl Header {
     #[setter]
     fn set_ack_bitfield(&self, ack_bitfield: &Bound<'_, PyAny>) -> PyResult<()> {
         let ack_bitfield = parse_bitfield(ack_bitfield)?;
-        self.lock().ack_bitfield = ack_bitfield;
+        self.change(|header| header.ack_bitfield = ack_bitfield);
         Ok(())
     }
 
