@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from pygase import _core
-from pygase._loops import Bell, Loop, Tasks, is_mistake
+from pygase._loops import Bell, Loop, Tasks
 
 __all__ = ["AsyncioLoop"]
 
@@ -54,7 +54,8 @@ class AsyncioLoop(Loop):
             # What the user code waited for was cancelled, and not the task that runs it.
             task: Any = asyncio.current_task()
             return hasattr(task, "cancelling") and not task.cancelling()
-        return is_mistake(error)
+        # Everything else is a user's: asyncio itself has no exception by which it ends a task.
+        return not isinstance(error, (GeneratorExit, KeyboardInterrupt, SystemExit))
 
 
 class _AsyncioBell(Bell):

@@ -17,6 +17,7 @@ and ends with the last server, client or game loop. Which library a coroutine wa
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import threading
@@ -29,6 +30,7 @@ from typing import Any
 
 from pygase import _core
 from pygase._loops import Tasks, running
+from pygase._user_errors import EscapedError, is_end
 
 __all__ = ["settled", "workers"]
 
@@ -38,31 +40,32 @@ DEPTH = 3
 #: Seconds that a thread with another event loop is given to end.
 TIMEOUT = 5.0
 
-#: Wraps a coroutine, to know when it runs.
-Guard = Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
+#: Is told whether a coroutine runs in this thread just now.
+Watch = Callable[[bool], None]
 
 _lock = threading.Lock()
 _workers: dict[str, _Worker] = {}
 _users = 0
 
 
-async def settled(awaitable: Awaitable[Any], guard: Guard | None = None) -> Any:
+async def settled(awaitable: Awaitable[Any], watch: Watch | None = None) -> Any:
     """Await what user code returned.
 
     Args:
         awaitable: A coroutine of the event loop that runs here, any other awaitable for it, or, where that is
             asyncio, a coroutine of trio or curio.
-        guard: Wraps the coroutine wherever it runs.
+        watch: Is told each time the coroutine begins to run, and to wait.
+
+    Raises:
+        EscapedError: It raised what would end the event loop, or the coroutines that wait for it.
     """
-    if guard is None and not inspect.iscoroutine(awaitable) and not any(map(sys.modules.get, LIBRARIES)):
-        return await awaitable
     coroutine = awaitable if inspect.iscoroutine(awaitable) else _await(awaitable)
     library = None
     loaded = any(map(sys.modules.get, LIBRARIES))
     here = running() if loaded else None
     if here is not None and here.name == "asyncio" and inspect.iscoroutine(awaitable):
         library = _wanted(awaitable)
-    guarded = coroutine if guard is None else guard(coroutine)
+    guarded = _contained(coroutine, watch)
     if here is None or here.name != "asyncio":
         return await guarded
     if library in LIBRARIES:
@@ -94,6 +97,37 @@ def workers() -> Generator[None]:
                 _workers.clear()
         for worker in ended:
             worker.end()
+
+
+async def _contained(coroutine: Coroutine[Any, Any, Any], watch: Watch | None) -> Any:
+    return await _contain(coroutine, watch)
+
+
+@types.coroutine
+def _contain(coroutine: Coroutine[Any, Any, Any], watch: Watch | None) -> Generator[Any, Any, Any]:
+    """Await a coroutine; one that is closed is told from one that raises `GeneratorExit` itself."""
+    resume: Callable[[], Any] = functools.partial(coroutine.send, None)
+    while True:
+        if watch is not None:
+            watch(True)
+        try:
+            item = resume()
+        except StopIteration as end:
+            return end.value
+        except (GeneratorExit, KeyboardInterrupt, SystemExit) as error:
+            if is_end(error):
+                raise
+            raise EscapedError(error) from None
+        finally:
+            if watch is not None:
+                watch(False)
+        try:
+            resume = functools.partial(coroutine.send, (yield item))
+        except GeneratorExit:
+            coroutine.close()
+            raise
+        except BaseException as error:
+            resume = functools.partial(coroutine.throw, error)
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

@@ -11,7 +11,7 @@ from pygase._arrived import Arrived
 from pygase._dual import Call
 from pygase._foreign import settled
 from pygase._loops import running
-from pygase._user_errors import ENDS, UserErrors
+from pygase._user_errors import UserErrors, is_end
 
 __all__ = ["LANE_LIMIT", "Lane"]
 
@@ -141,9 +141,9 @@ class Lane:
         self._running = (events, before)
         try:
             return _awaitable(events.run(seconds))
-        except ENDS:
-            raise
         except BaseException as error:  # none is meant for the event loop: it has not begun to wait
+            if is_end(error):
+                raise
             self._failed(events.what, error)
             return None
         finally:
@@ -155,9 +155,9 @@ class Lane:
     def _begin(self, what: str, function: Callable[[], Any]) -> Awaitable[Any] | None:
         try:
             return _awaitable(function())
-        except ENDS:
-            raise
         except BaseException as error:  # none is meant for the event loop: it has not begun to wait
+            if is_end(error):
+                raise
             self._failed(what, error)
             return None
 

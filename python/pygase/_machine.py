@@ -11,9 +11,8 @@ import inspect
 import math
 import threading
 import time
-import types
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from typing import Any
 
 from pygase import _core
@@ -23,7 +22,7 @@ from pygase._forks import runs_in_this_process
 from pygase._loops import Loop, running
 from pygase._store import GameStateStore, state_of, update_after
 from pygase._ticks import LoopTimer
-from pygase._user_errors import ENDS, UserErrors, call_handler
+from pygase._user_errors import UserErrors, call_handler, is_end
 from pygase.event import Event, EventHandler, UniversalEventHandler
 from pygase.gamestate import GameState, GameStatus, _merge
 from pygase.utils import logger
@@ -274,10 +273,13 @@ class GameStateMachine:
             try:
                 if not state_of(self._game_state_store).is_paused():
                     self._push({"game_status": GameStatus.PAUSED})
-            except Exception as error:
+            except BaseException as error:
+                if is_end(error):
+                    raise
                 self._errors.report("game state store", error)
-            self._stopped.set()
-            logger.info("Game loop stopped.")
+            finally:
+                self._stopped.set()
+                logger.info("Game loop stopped.")
 
     async def _step(self, loop: Loop, dt: float, event_deadline: float) -> bool:
         """Do a time step, unless the game is paused; whatever user code does, say whether it is not."""
@@ -286,7 +288,9 @@ class GameStateMachine:
             game_state = state_of(self._game_state_store)
             if game_state.is_paused():
                 return False
-        except Exception as error:
+        except BaseException as error:
+            if is_end(error):
+                raise
             self._errors.report("game state store", error)
             return True
         await self._add(loop, results, "time_step", lambda: self.time_step(game_state, dt))
@@ -323,7 +327,9 @@ class GameStateMachine:
                 self._errors.report("update of the game state", error)
             else:
                 self._push_results(sound, game_state)
-        except Exception as error:
+        except BaseException as error:
+            if is_end(error):
+                raise
             self._errors.report("update of the game state", error)
 
     def _sound(self, what: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -351,13 +357,13 @@ class GameStateMachine:
                     result = function()
                 finally:
                     self._stepping = None
-            except ENDS:
-                raise
             except BaseException as error:  # none is meant for the event loop: it has not begun to wait
+                if is_end(error):
+                    raise
                 self._errors.report(what, error)
                 return
             if inspect.isawaitable(result):
-                result = await settled(result, self._guard)
+                result = await settled(result, self._watch_step)
             if result is not None:
                 results.append((what, _checked(result, what)))
         except BaseException as error:
@@ -365,28 +371,8 @@ class GameStateMachine:
                 raise
             self._errors.report(what, error)
 
-    async def _guard(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Await a coroutine of the game, and know whenever it runs."""
-        return await self._drive(coroutine)
-
-    @types.coroutine
-    def _drive(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        resume: Callable[[], Any] = functools.partial(coroutine.send, None)
-        while True:
-            self._stepping = threading.get_ident()
-            try:
-                item = resume()
-            except StopIteration as end:
-                return end.value
-            finally:
-                self._stepping = None
-            try:
-                resume = functools.partial(coroutine.send, (yield item))
-            except GeneratorExit:
-                coroutine.close()
-                raise
-            except BaseException as error:
-                resume = functools.partial(coroutine.throw, error)
+    def _watch_step(self, is_running: bool) -> None:
+        self._stepping = threading.get_ident() if is_running else None
 
     def _push(self, changes: dict[str, Any], game_state: GameState | None = None) -> None:
         store = self._game_state_store

@@ -18,7 +18,7 @@ from pygase._foreign import workers
 from pygase._forks import runs_in_this_process
 from pygase._lane import LANE_LIMIT, Lane
 from pygase._loops import Tasks, running
-from pygase._user_errors import UserErrors, log
+from pygase._user_errors import UserErrors, is_end, log
 from pygase.utils import logger
 
 __all__ = ["Pump"]
@@ -232,7 +232,9 @@ class Pump:
             return
         try:
             self.take(kind, tag, payload)
-        except Exception as error:  # of a subclass, or of an object the game has put in the place of ours
+        except BaseException as error:  # of a subclass, or of an object the game has put in the place of ours
+            if is_end(error):
+                raise
             self.errors.report("taking of a notice", error)
 
     def _look_at_log_level(self) -> None:

@@ -8,6 +8,7 @@ from pygase import _core
 from pygase._life import Bans, Hooks, Reason
 from pygase._pump import SHUTDOWN_TIMEOUT, Pump
 from pygase._store import GameStateStore, StoreWatch
+from pygase._user_errors import is_end
 from pygase.connection import ConnectionStatus, ServerConnection
 from pygase.utils import logger
 
@@ -99,7 +100,9 @@ class ServerSession(Pump):
             return
         try:
             self._watch.look()
-        except Exception as error:
+        except BaseException as error:
+            if is_end(error):
+                raise
             self.errors.report("game state store", error)
         self.call_at(self._watch.next_look)
 

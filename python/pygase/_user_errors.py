@@ -3,6 +3,7 @@
 # Contents
 - `call_handler`: tells an event with wrong arguments from a mistake in its handler
 - `UserErrors`: logs each kind of mistake once in a while
+- `is_end`, `EscapedError`: what is no mistake of user code, and what only looks like that
 - `log`: makes a record, whatever is wrong with the log
 - `is_table`, `was_refused`: what the callers of handlers have to know
 """
@@ -10,6 +11,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
@@ -18,20 +20,52 @@ from typing import Any
 from pygase.event import Event, UniversalEventHandler
 from pygase.utils import logger
 
-__all__ = ["ENDS", "UserErrors", "WrongArgumentsError", "call_handler", "is_table", "log", "was_refused"]
+__all__ = [
+    "EscapedError",
+    "UserErrors",
+    "WrongArgumentsError",
+    "call_handler",
+    "is_end",
+    "is_table",
+    "log",
+    "was_refused",
+]
 
 #: Kinds of errors that are logged one by one; all others, such as of the thousandth event type that nobody
 #: knows, count as one more kind.
 MEMORY = 100
 _OTHERS = ("", "")
-#: Exceptions that are no mistakes of user code: they end what runs it.
-ENDS = (KeyboardInterrupt, SystemExit)
+#: Exceptions that end what runs the user code that raises them, if that is the main thread.
+_ENDS = (KeyboardInterrupt, SystemExit)
 #: Seconds between two reports of the same kind of error.
 REPORT_INTERVAL = 10.0
 
 
 class WrongArgumentsError(TypeError):
     """An event has other arguments than its handler takes."""
+
+
+class EscapedError(Exception):
+    """Carries what came out of a coroutine of user code and would end more than that on its way.
+
+    Args:
+        error: What the coroutine raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def is_end(error: BaseException) -> bool:
+    """Return whether an exception in user code is no mistake but the end of what runs it.
+
+    Ctrl-C and signals come to the main thread alone. In any other, only user code can raise these.
+
+    Args:
+        error: What user code raised in this thread.
+    """
+    return isinstance(error, _ENDS) and threading.current_thread() is threading.main_thread()
 
 
 class UserErrors:
@@ -52,6 +86,8 @@ class UserErrors:
         Returns:
             The name of the counter for this kind of error.
         """
+        if isinstance(error, EscapedError):
+            error = error.error
         if isinstance(error, WrongArgumentsError):
             self.counts["wrong_arguments"] += 1
             self.warn(f"wrong arguments for the {what}", str(error))

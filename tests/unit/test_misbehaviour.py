@@ -38,9 +38,14 @@ MISTAKES = {
     "raises what is no Exception": lambda: raise_(Odd()),
     "raises CancelledError": lambda: raise_(asyncio.CancelledError()),
     "raises GeneratorExit": lambda: raise_(GeneratorExit()),
+    "raises KeyboardInterrupt": lambda: raise_(KeyboardInterrupt()),
+    "raises SystemExit": lambda: raise_(SystemExit(3)),
     "raises StopIteration": lambda: raise_(StopIteration()),
     "raises later": lambda: later(ValueError("mine")),
     "raises later what is no Exception": lambda: later(Odd()),
+    "raises GeneratorExit later": lambda: later(GeneratorExit()),
+    "raises KeyboardInterrupt later": lambda: later(KeyboardInterrupt()),
+    "raises SystemExit later": lambda: later(SystemExit(3)),
     "returns what cannot be awaited": BadAwaitable,
 }
 # For the game loop alone: what others return is nobody's business.
@@ -180,40 +185,99 @@ def test_a_log_that_raises_stops_nothing(game, wait_for):
         pygase.utils.logger.removeFilter(broken)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("place", ["server", "client", "poll", "loop"])
-def test_who_calls_sys_exit_in_user_code_means_it(place, game, wait_for, caplog):
+def test_who_calls_sys_exit_in_the_main_thread_means_it(place, game, wait_for, caplog):
+    """There it may as well be Ctrl-C, or a handler of a signal; the blocking calls end with it."""
     game.server.register_event_handler("END", lambda client_address: raise_(SystemExit(3)))
     game.client.register_event_handler("END", lambda: raise_(SystemExit(3)))
-    game.machine.register_event_handler("END LOOP", lambda **_: raise_(SystemExit(3)))
-    game.server.run_in_thread(event_wire=game.machine)
-    game.machine.run_game_loop_in_thread(0.01)
-    if place == "poll":
+    told, port, ending = [], game.server.port, threading.Event()
+
+    def step(game_state, dt):
+        if place == "loop" and game_state.beat > 5:
+            raise SystemExit(3)
+        return {"beat": game_state.beat + 1}
+
+    def end_client():
+        wait_for(lambda: game.server.connections)
+        while not ending.wait(0.05):
+            game.server.dispatch_event("END")
+
+    def end_server():
+        wait_for(lambda: game.server.port)
         game.client.start(game.server.port)
-    else:
-        game.client.connect_in_thread(game.server.port)
-    wait_for(lambda: game.server.connections)
-    if place == "server":
-        game.client.dispatch_event("END", retries=3)
-        wait_for(lambda: game.server.port is None)
-        assert "The server ends, because" in caplog.text
-    elif place == "client":
-        game.server.dispatch_event("END", retries=3)
-        wait_for(lambda: game.client.connection._is_closed)
-        assert "The client ends, because" in caplog.text
-    elif place == "loop":
-        game.client.dispatch_event("END LOOP", retries=3)
-        wait_for(lambda: not game.machine._game_loop_is_running)
-        assert "The game loop ends, because" in caplog.text
-    else:
-        told = []
+        game.client.dispatch_event("END", retries=100)
+
+    game.machine.time_step = step
+    if place != "server":
+        game.server.run_in_thread(event_wire=game.machine)
+        port = game.server.port
+    others = {"server": end_server, "client": end_client}
+    other = threading.Thread(target=others.get(place, lambda: None))
+    other.start()
+    if place == "poll":
+        game.client.start(port)
+        wait_for(lambda: game.server.connections)
         game.client.register_event_handler("AFTER", lambda: told.append(1))
         game.server.dispatch_event("END", retries=3)
         with pytest.raises(SystemExit):
             wait_for(lambda: game.client.poll() and False)
         game.server.dispatch_event("AFTER", retries=3)
         wait_for(lambda: game.client.poll() and told)
+    else:
+        run = {
+            "server": game.server.run,
+            "client": lambda: game.client.connect(port),
+            "loop": lambda: game.machine.run_game_loop(0.01),
+        }[place]
+        with pytest.raises(SystemExit):
+            run()
+        names = {"server": "The server", "client": "The client", "loop": "The game loop"}
+        assert f"{names[place]} ends, because" in caplog.text
+    ending.set()
+    other.join()
+    if place == "loop":
+        game.client.start(port)  # the end of the test disconnects it
     assert re.search("Traceback", caplog.text) is None
+
+
+@pytest.mark.parametrize("kind", [GeneratorExit, KeyboardInterrupt, SystemExit, Odd, asyncio.CancelledError])
+def test_a_store_may_raise_whatever_it_likes(kind, wait_for):
+    class Store:
+        def __init__(self):
+            self.state, self.bad = pygase.GameState(1, level=1), ""
+
+        def get_game_state(self):
+            return raise_(kind()) if self.bad == "get" else self.state
+
+        def push_update(self, update):
+            if self.bad == "push":
+                raise kind()
+            self.state += update
+
+    store = Store()
+    server, client = pygase.Server(store), pygase.Client()
+    machine = pygase.GameStateMachine(store)
+    machine.time_step = lambda game_state, dt: {"level": game_state.level + 1}
+    server.run_in_thread(event_wire=machine)
+    machine.run_game_loop_in_thread(0.01)
+    client.connect_in_thread(server.port)
+    try:
+        for bad, others in (("get", (server, machine)), ("push", (machine,))):
+            before = [owner.stats()["errors"]["user_error"] for owner in others]
+            store.bad = bad
+            for owner, errors in zip(others, before, strict=True):
+                wait_for(
+                    lambda owner=owner, errors=errors: owner.stats()["errors"]["user_error"] > errors + 2
+                )
+            store.bad, level = "", store.state.level
+            client.try_to(lambda game_state, level=level: game_state.level > level + 3 or None, timeout=10)
+        store.bad = "push"
+        assert machine.stop(5), "a store that cannot be told of the end keeps nobody waiting for it"
+    finally:
+        store.bad = ""
+        client.disconnect()
+        server.shutdown()
+        machine.stop()
 
 
 @pytest.mark.parametrize(
