@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import pygase
 from pygase.tools import _cli, doctor, find, load, monitor, new, record, replay, simulate
 
 __all__ = ["main"]
@@ -41,6 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for tool in (new, doctor, monitor, find, simulate, record, replay, load):
         tool.add_command(commands)
     options = parser.parse_args(arguments)
+    if not hasattr(pygase, "__version__"):
+        print(
+            "pygase: PyGaSe was installed over pygase-rs, and is what import pygase gives: "
+            "uninstall both (pip uninstall -y pygase pygase-rs), then install one",
+            file=sys.stderr,
+        )
+        return 2
     try:
         status: int = options.run(options)
     except KeyboardInterrupt:

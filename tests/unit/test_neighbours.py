@@ -26,3 +26,22 @@ def test_the_released_pygase_in_the_same_folder_is_named(tmp_path):
 
 def test_alone_it_says_nothing(tmp_path):
     assert import_beside(tmp_path, "pygase_rs-0.1.0.dist-info", "pygase_tools-1.0.dist-info") == ""
+
+
+def test_the_command_says_that_the_released_pygase_was_installed_over_it(tmp_path):
+    package = tmp_path / "pygase"
+    package.mkdir()
+    for path in PACKAGE.iterdir():
+        if path.name not in ("__init__.py", "__pycache__"):
+            (package / path.name).symlink_to(path)
+    names = {"client": "Client", "utils": "get_available_ip_addresses"}  # and no `__version__`
+    lines = [f"from pygase.{module} import {name}\n" for module, name in names.items()]
+    (package / "__init__.py").write_text("".join(lines))
+    done = subprocess.run(
+        [sys.executable, "-m", "pygase", "doctor"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "pygase: PyGaSe was installed over pygase-rs, and is what import pygase gives: "
+        "uninstall both (pip uninstall -y pygase pygase-rs), then install one\n"
+    )
