@@ -147,7 +147,7 @@ ifdef QUICK
 	$(COMPARE)/latency.py --rounds 1
 	$(COMPARE)/events.py --rounds 1
 	$(COMPARE)/memory.py --rounds 1
-	$(COMPARE)/capacity.py --rounds 1 --seconds 3
+	$(COMPARE)/capacity.py --rounds 1 --seconds 3 --trials 1
 else
 	$(COMPARE)/server_cpu.py
 	$(COMPARE)/capacity.py
