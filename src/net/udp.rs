@@ -24,6 +24,8 @@ mod platform;
 #[path = "udp/single.rs"]
 mod platform;
 mod stats;
+#[cfg(all(target_os = "linux", not(feature = "portable-io")))]
+mod whole;
 
 pub(crate) use opening::{bind, bind_group, connect, reachable, resolve};
 pub(crate) use outbox::Outbox;
@@ -82,6 +84,7 @@ pub(crate) struct UdpSocket {
     /// An IPv6 socket: IPv4 peers have mapped addresses, which nobody else gets to see.
     is_wide: bool,
     receiver: platform::Receiver,
+    sender: platform::Sender,
     /// What datagrams have to come through, both ways.
     line: Option<Box<Line>>,
 }
@@ -91,7 +94,8 @@ impl UdpSocket {
     pub(crate) fn adopt(socket: std::net::UdpSocket, batch: usize) -> io::Result<Self> {
         let io = tokio::net::UdpSocket::from_std(socket)?;
         let is_wide = io.local_addr()?.is_ipv6();
-        Ok(Self { io, is_wide, receiver: platform::Receiver::new(batch), line: None })
+        let (receiver, sender) = (platform::Receiver::new(batch), platform::Sender::default());
+        Ok(Self { io, is_wide, receiver, sender, line: None })
     }
 
     /// The same socket at the end of a line.
@@ -103,6 +107,7 @@ impl UdpSocket {
     pub(crate) fn replace(&mut self, socket: std::net::UdpSocket) -> io::Result<()> {
         self.io = tokio::net::UdpSocket::from_std(socket)?;
         self.is_wide = self.io.local_addr()?.is_ipv6();
+        self.sender = platform::Sender::default();
         if let Some(line) = &mut self.line {
             line.clear();
         }
@@ -125,7 +130,7 @@ impl UdpSocket {
         counters: &Counters,
         mut handle: impl FnMut(SocketAddr, &[u8]),
     ) -> Received {
-        let Self { io, is_wide, receiver, line } = self;
+        let Self { io, is_wide, receiver, line, .. } = self;
         if let Some(line) = line {
             let now = clock::now();
             while let Some((from, datagram)) = line.receive(now) {
@@ -178,7 +183,7 @@ impl UdpSocket {
         if let Some(line) = &mut self.line {
             line.send(clock::now(), outbox, counters);
         }
-        platform::send(&self.io, self.is_wide, outbox, counters);
+        platform::send(&mut self.sender, &self.io, self.is_wide, outbox, counters);
         outbox.clear();
     }
 

@@ -12,6 +12,7 @@ use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmm
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::whole::Cutting;
 use super::{BUFFER, Call, Counters, Outbox, count_sent, injected, widened};
 
 /// As many as quinn-udp receives at once.
@@ -90,9 +91,22 @@ pub(super) fn is_too_long(_: &io::Error) -> bool {
     false
 }
 
-pub(super) fn send(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters: &Counters) {
+/// What is kept from one call to the next.
+pub(super) type Sender = Cutting;
+
+pub(super) fn send(
+    cutting: &mut Sender,
+    socket: &UdpSocket,
+    is_wide: bool,
+    outbox: &Outbox,
+    counters: &Counters,
+) {
+    // Over IPv6 nothing is numbered that is not cut.
+    if !is_wide {
+        cutting.suit(socket, outbox.iter().map(|(_, datagram)| datagram.len()));
+    }
     if outbox.len() == 1 {
-        return send_single(socket, is_wide, outbox, counters);
+        return send_single(cutting, socket, is_wide, outbox, counters);
     }
     let mut datagrams = outbox.iter();
     loop {
@@ -111,22 +125,33 @@ pub(super) fn send(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters:
         if count == 0 {
             return;
         }
-        send_batch(socket, &addresses, &slices, lens.get(..count).unwrap_or_default(), counters);
+        send_batch(cutting, socket, &addresses, &slices, lens.get(..count).unwrap_or_default(), counters);
     }
 }
 
 /// Sends the only datagram of `outbox` without the headers of a batch.
-fn send_single(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters: &Counters) {
+fn send_single(
+    cutting: &mut Cutting,
+    socket: &UdpSocket,
+    is_wide: bool,
+    outbox: &Outbox,
+    counters: &Counters,
+) {
     for (to, datagram) in outbox.iter() {
         let to = if is_wide { widened(to) } else { to };
         let fault = injected(socket, Call::Send);
-        let send = || sendto(socket, datagram, SendFlags::DONTWAIT, &to).map_err(io::Error::from);
-        count_sent(counters, datagram.len(), fault.map_or_else(send, Err).map(|_| ()));
+        let send = || sendto(socket, datagram, SendFlags::DONTWAIT, &to);
+        let mut result = fault.and_then(|error| Errno::from_io_error(&error)).map_or_else(send, Err);
+        if result == Err(Errno::MSGSIZE) && cutting.give_up(socket) {
+            result = send();
+        }
+        count_sent(counters, datagram.len(), result.map(|_| ()).map_err(io::Error::from));
     }
 }
 
 /// Sends the first `lens.len()` of `slices`, as many a call as the system takes.
 fn send_batch(
+    cutting: &mut Cutting,
     socket: &UdpSocket,
     addresses: &[SocketAddrAny; BATCH],
     slices: &[IoSlice<'_>; BATCH],
@@ -153,6 +178,7 @@ fn send_batch(
                 next += sent.max(1);
             }
             Err(Errno::INTR) => {}
+            Err(Errno::MSGSIZE) if cutting.give_up(socket) => {}
             Err(Errno::AGAIN | Errno::NOBUFS) => {
                 for &len in lens {
                     count_sent(counters, len, Err(io::ErrorKind::WouldBlock.into()));

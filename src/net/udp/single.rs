@@ -46,7 +46,11 @@ pub(super) fn is_too_long(error: &io::Error) -> bool {
     cfg!(windows) && error.raw_os_error() == Some(10040)
 }
 
-pub(super) fn send(socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters: &Counters) {
+/// Nothing is kept from one call to the next.
+#[derive(Debug, Default)]
+pub(super) struct Sender {}
+
+pub(super) fn send(_: &mut Sender, socket: &UdpSocket, is_wide: bool, outbox: &Outbox, counters: &Counters) {
     // Straight to the system: the readiness tokio keeps is for those who wait until they may send.
     let system = SockRef::from(socket);
     let mut is_full = false;

@@ -107,6 +107,51 @@ fn one_that_cannot_be_sent_does_not_hold_up_the_others() {
     });
 }
 
+#[cfg(all(target_os = "linux", not(feature = "portable-io")))]
+#[test]
+fn only_small_datagrams_are_not_to_be_cut() {
+    use rustix::net::sockopt::{Ipv4PathMtuDiscovery, ip_mtu_discover};
+    in_runtime(async {
+        let counters = Counters::default();
+        let mut socket = UdpSocket::adopt(bind("127.0.0.1", 0).unwrap(), BATCH).unwrap();
+        let usual = ip_mtu_discover(&socket.io).unwrap();
+        let peer = peer("127.0.0.1");
+        let mut outbox = Outbox::default();
+        let mut buffer = [0; 4096];
+        let forbidden = Ipv4PathMtuDiscovery::DO;
+        assert_ne!(usual, forbidden);
+        for (sizes, expected) in [
+            (&[508][..], forbidden),
+            (&[2048], usual),
+            (&[1, 508, 12], forbidden),
+            (&[12, 509, 12], usual),
+            (&[12, 12], forbidden),
+        ] {
+            fill(&mut outbox, peer.local_addr().unwrap(), sizes.iter().map(|&size| vec![7; size]));
+            socket.send(&mut outbox, &counters);
+            assert_eq!(ip_mtu_discover(&socket.io).unwrap(), expected, "{sizes:?}");
+            for &size in sizes {
+                assert_eq!(peer.recv(&mut buffer).unwrap(), size);
+            }
+        }
+        // An interface that takes no more than that.
+        for (turn, sizes) in [&[12, 508][..], &[508]].into_iter().enumerate() {
+            if turn == 0 {
+                let port = socket.io.local_addr().unwrap().port();
+                let error = rustix::io::Errno::MSGSIZE.raw_os_error();
+                crate::net::faults::inject(port, Call::Send, [error].into_iter());
+            }
+            fill(&mut outbox, peer.local_addr().unwrap(), sizes.iter().map(|&size| vec![7; size]));
+            socket.send(&mut outbox, &counters);
+            assert_eq!(ip_mtu_discover(&socket.io).unwrap(), usual);
+            for &size in sizes {
+                assert_eq!(peer.recv(&mut buffer).unwrap(), size);
+            }
+        }
+        assert_eq!(counters.snapshot().send_failed, 0);
+    });
+}
+
 #[test]
 fn a_full_send_buffer_drops_and_counts() {
     in_runtime(async {
