@@ -87,7 +87,10 @@ class Arrived:
             return call_handler(handlers, event)
         connection._lane.counters["unknown_event"] += 1
         self._errors.counts["unknown_event"] += 1
-        self._errors.warn(f"no handler for events of type {event_type!r:.100}")
+        # Handlers of a game loop are found through the wire of the server, which is easily forgotten.
+        forgotten = wire is None and self._address is not None
+        hint = "; without event_wire the server asks none but its own" if forgotten else ""
+        self._errors.warn(f"no handler for events of type {event_type!r:.100}{hint}")
         return None
 
     def _unreadable(self, why: str) -> None:

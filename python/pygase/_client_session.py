@@ -35,7 +35,8 @@ class ClientSession(Pump):
     def take(self, kind: int, tag: int, payload: Any) -> None:
         """Act on one notice."""
         if kind == _core.NOTICE_UNANSWERED:
-            logger.warning("no answer from %s yet, still trying", self._connection.remote_address)
+            address = self._connection.remote_address
+            logger.warning("no answer from %s yet, still trying; does a server run there?", address)
         elif kind == _core.NOTICE_CLOSED:
             self.finish()
         elif kind == _core.NOTICE_FAREWELL:

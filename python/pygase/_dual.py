@@ -175,7 +175,7 @@ def check_port(port: int, lowest: int = 0) -> None:
         ValueError: It is out of range.
     """
     if not isinstance(port, int) or isinstance(port, bool):
-        raise TypeError(f"port must be an int, not {type(port).__name__}")
+        raise TypeError(f"port must be an int, not {type(port).__name__}: {port!r:.80}")
     if not lowest <= port <= 65535:
         raise ValueError(f"port {port} is not in the range {lowest}..65535")
 

@@ -13,12 +13,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygase import _core
 from pygase._dual import dual, has_own_loop, run_in_thread, share_loop
 from pygase._foreign import settled, workers
 from pygase._forks import runs_in_this_process
+from pygase._hints import needs_init
 from pygase._loops import Loop, running
 from pygase._store import GameStateStore, state_of, update_after
 from pygase._ticks import LoopTimer
@@ -33,6 +34,8 @@ __all__ = ["GameStateMachine"]
 EVENT_LIMIT = 16_384
 #: The part of the interval after which the game loop leaves waiting events to the next time step.
 EVENT_SHARE = 0.95
+#: How many mistakes are told that are told only once.
+TOLD_LIMIT = 16
 #: Share of a new time step in the smoothed time of one.
 TICK_GAIN = 0.1
 
@@ -72,7 +75,11 @@ class GameStateMachine:
         self._timer: _core.TickTimer | LoopTimer | None = None
         self._ticks = 0
         self._tick_seconds = self._tick_time = self._longest_tick = 0.0
+        self._told: set[str] = set()
         runs_in_this_process(self)
+
+    if not TYPE_CHECKING:
+        __getattr__ = needs_init("game_time")
 
     def _leave_behind(self) -> None:
         """Be over: this is the child of a fork, and what ran is the parent's."""
@@ -293,6 +300,7 @@ class GameStateMachine:
                 raise
             self._errors.report("game state store", error)
             return True
+        before, number = vars(game_state).copy(), game_state.time_order
         await self._add(loop, results, "time_step", lambda: self.time_step(game_state, dt))
         while self._event_queue:
             event = self._event_queue.popleft()
@@ -303,9 +311,27 @@ class GameStateMachine:
                 self._errors.warn(f"no handler in the game loop for events of type {event.type!r}")
             if time.monotonic() >= event_deadline:
                 break
+        if game_state.time_order == number:
+            self._look_for_lost_changes(game_state, before, results)
         self._push_results(results, game_state)
         self.game_time += dt
         return True
+
+    def _look_for_lost_changes(
+        self, game_state: GameState, before: dict[str, Any], results: list[tuple[str, dict[str, Any]]]
+    ) -> None:
+        """Say that an attribute was assigned in a time step and not returned: clients do not see that."""
+        for name, value in vars(game_state).items():
+            if before.get(name, results) is not value and not any(name in result for _, result in results):
+                self._tell(
+                    f"{name} was assigned to the game state, which no client sees: return what changes"
+                )
+
+    def _tell(self, what: str) -> None:
+        """Warn of a mistake once."""
+        if what not in self._told and len(self._told) < TOLD_LIMIT:
+            self._told.add(what)
+            self._errors.warn(what)
 
     def _count_tick(self, seconds: float) -> None:
         self._tick_time += TICK_GAIN * (seconds - self._tick_time) if self._ticks else seconds
@@ -366,6 +392,8 @@ class GameStateMachine:
                 result = await settled(result, self._watch_step)
             if result is not None:
                 results.append((what, _checked(result, what)))
+            elif what == "time_step":
+                self._tell("the time_step returned None: return a dict of what changes, {} for nothing")
         except BaseException as error:
             if not loop.is_users(error):
                 raise

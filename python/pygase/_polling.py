@@ -42,7 +42,8 @@ class PolledSession(ClientSession):
         """
         if running() is not None:
             raise RuntimeError(
-                "poll() is for main loops that are not asynchronous; await Client.connect() here."
+                "poll() is for main loops that are not asynchronous; await Client.connect() here, "
+                "or call connect_in_thread()."
             )
         if not self._turn.acquire(blocking=False):
             raise RuntimeError("poll() is running already; handlers and other threads may not call it.")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pygase import _core
 from pygase._dual import check_port, dual, run_in_thread
+from pygase._hints import check_sending, hinted, needs_init
 from pygase._life import Bans, Hooks, Reason
 from pygase._machine import GameStateMachine
 from pygase._server_session import ServerSession
@@ -62,6 +63,9 @@ class Server:
         self._session: ServerSession | None = None
         self._hooks = Hooks()
         self._bans = Bans()
+
+    if not TYPE_CHECKING:
+        __getattr__ = needs_init("_options")
 
     @property
     def options(self) -> ServerOptions:
@@ -176,11 +180,10 @@ class Server:
             TypeError: An argument cannot be sent; the message has the path to it.
             OverflowError: The event is too large for a package.
         """
+        check_sending(retries, ack_callback)
         event = Event(event_type, *args, **kwargs)
-        if target_client != "all":
-            targets = [self.connections[target_client]]
-        else:
-            targets = list(self.connections.values())
+        everybody = target_client == "all"
+        targets = list(self.connections.values()) if everybody else [self._target(target_client)]
         if not targets:
             event.to_bytes()  # what cannot be sent is a mistake with no client around, too
         many = sum(isinstance(connection, ServerConnection) for connection in targets) > 1
@@ -333,6 +336,9 @@ class Server:
         check_port(port)
         if not isinstance(hostname, str):
             raise TypeError(f"hostname must be a str, not {type(hostname).__name__}")
+        if event_wire is not None and not hasattr(event_wire, "_push_event"):
+            kind = type(event_wire).__name__
+            raise TypeError(f"event_wire must be a GameStateMachine, or have its _push_event, not {kind}")
         if self._session is not None and not self._session.done.is_set():
             address = (self.hostname, self.port)
             raise RuntimeError(f"Server is already running on {address}; call shutdown() first.")
@@ -344,6 +350,19 @@ class Server:
         if monitor:
             self._serve_figures(session, None if monitor is True else monitor)
         return session
+
+    def _target(self, address: Any) -> Any:
+        try:
+            return self.connections[address]
+        except KeyError as error:
+            if isinstance(address, ServerConnection):
+                hinted(error, "target_client is an address, such as remote_address of a connection")
+            else:
+                hinted(error, "no client has this address: server.connections has those there are")
+            raise
+        except TypeError as error:
+            hinted(error, "target_client is the address of one client, or 'all'")
+            raise
 
     def _serve_figures(self, session: ServerSession, tcp_port: int | None) -> None:
         from pygase._monitor import Endpoint

@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygase import _core
+from pygase._hints import needs_init
 from pygase.gamestate import GameState, GameStateUpdate
 from pygase.utils import Sqn
 
@@ -30,6 +31,9 @@ class GameStateStore:
         TypeError: The initial state is no `GameState`, or a value in it cannot be sent; the message has the
             path to it.
     """
+
+    if not TYPE_CHECKING:
+        __getattr__ = needs_init("_game_state")
 
     _update_cache_size: int = 100
     # So often a walk over the whole state gives way to updates that are pushed meanwhile.
@@ -185,8 +189,13 @@ def state_of(store: Any) -> GameState:
 
     Args:
         store: Object with `get_game_state` or `get_gamestate`.
+
+    Raises:
+        TypeError: It has neither.
     """
-    get = getattr(store, "get_game_state", None) or store.get_gamestate
+    get = getattr(store, "get_game_state", None) or getattr(store, "get_gamestate", None)
+    if get is None:
+        raise TypeError(f"a GameStateStore is needed, or an object like it, not {type(store).__name__}")
     state: GameState = get()
     return state
 

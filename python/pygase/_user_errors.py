@@ -37,6 +37,8 @@ MEMORY = 100
 _OTHERS = ("", "")
 #: Exceptions that end what runs the user code that raises them, if that is the main thread.
 _ENDS = (KeyboardInterrupt, SystemExit)
+#: What handlers at a server get besides the arguments of the event.
+PASSED = ("client_address", "dt", "game_state")
 #: Seconds between two reports of the same kind of error.
 REPORT_INTERVAL = 10.0
 
@@ -90,7 +92,7 @@ class UserErrors:
             error = error.error
         if isinstance(error, WrongArgumentsError):
             self.counts["wrong_arguments"] += 1
-            self.warn(f"wrong arguments for the {what}", str(error))
+            self.warn(f"wrong arguments for the {what}", _with_hint(str(error)))
             return "wrong_arguments"
         self.counts["user_error"] += 1
         more = self._more((what, type(error).__qualname__))
@@ -122,6 +124,17 @@ class UserErrors:
             return None
         self._silent[kind] = (now + REPORT_INTERVAL, 0)
         return f" ({count} more since the last report)" if count else ""
+
+
+def _with_hint(message: str) -> str:
+    """Add what to do to a message about arguments, if those are the ones that PyGaSe itself passes.
+
+    Args:
+        message: What Python says.
+    """
+    if any(f"unexpected keyword argument '{name}'" in message for name in PASSED):
+        return f"{message}; end its parameters with **_ to leave out what it does not need"
+    return message
 
 
 def log(level: int, *record: Any, exc_info: BaseException | None = None) -> None:

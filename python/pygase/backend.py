@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygase._dual import dual
+from pygase._hints import needs_init
 from pygase._loops import running
 from pygase._machine import GameStateMachine
 from pygase._server import Server
@@ -69,6 +70,9 @@ class Backend:
     ) -> None:
         if not callable(time_step_function):
             raise TypeError(f"time_step_function must be callable, not {type(time_step_function).__name__}")
+        if event_handlers is not None and not isinstance(event_handlers, Mapping):
+            kind = type(event_handlers).__name__
+            raise TypeError(f"event_handlers must be a dict of functions by event type, not {kind}")
         options = make_options(ServerOptions, type(self).__name__, options, settings)
         self.game_state_store = GameStateStore(initial_game_state)
         self.game_state_machine = GameStateMachine(self.game_state_store)
@@ -77,6 +81,9 @@ class Backend:
         for event_type, handler in (event_handlers or {}).items():
             self.game_state_machine.register_event_handler(event_type, handler)
         self.server = Server(self.game_state_store, options=options)
+
+    if not TYPE_CHECKING:
+        __getattr__ = needs_init("game_state_store")
 
     @dual
     async def run(self, hostname: str, port: int, interval: float = 0.02) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pygase import _core
 from pygase._client_session import ClientSession
 from pygase._dual import check_port, dual, run_in_thread
+from pygase._hints import check_sending, hinted, needs_init
 from pygase._life import Hooks
 from pygase._polling import PolledSession
 from pygase._snapshots import Path, Snapshots, check_delay, keys_of
@@ -28,6 +29,8 @@ __all__ = ["Client"]
 T = TypeVar("T")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
+#: What to ask oneself when nothing comes.
+WHETHER_THERE = "does a server run there, and its game loop?"
 #: Seconds between two looks at the game state.
 POLL_INTERVAL = 0.005
 
@@ -58,6 +61,9 @@ class Client:
         self.connection: ClientConnection | None = None
         self._universal_event_handler = UniversalEventHandler()
         self._hooks = Hooks()
+
+    if not TYPE_CHECKING:
+        __getattr__ = needs_init("_options")
 
     @property
     def options(self) -> ClientOptions:
@@ -267,14 +273,22 @@ class Client:
             position = client.try_to(lambda game_state: game_state.players[0]["position"])
             ```
         """
+        missing: list[Exception] = []
 
         def attempt(game_state: GameState) -> Any:
+            missing.clear()
             try:
                 return function(game_state)
-            except (KeyError, AttributeError):
+            except (KeyError, AttributeError) as error:
+                missing.append(error.with_traceback(None))
                 return None
 
-        found: T = self._poll(attempt, lambda result: result is not None, timeout)
+        try:
+            found: T = self._poll(attempt, lambda result: result is not None, timeout)
+        except TimeoutError as error:
+            if missing:
+                hinted(error, f"the last try ended with {missing[0]!r}")
+            raise
         return found
 
     def dispatch_event(
@@ -302,7 +316,8 @@ class Client:
         """
         connection = self._connected()
         if getattr(connection, "_is_closed", False):
-            raise RuntimeError("Client is not connected.")
+            raise hinted(RuntimeError("Client is not connected."), "its connection has ended: connect again")
+        check_sending(retries, ack_callback)
         send(connection, Event(event_type, *args, **kwargs), retries, ack_callback)
 
     def register_event_handler(self, event_type: str, event_handler_function: EventHandler) -> None:
@@ -395,7 +410,10 @@ class Client:
 
     def _connected(self) -> ClientConnection:
         if self.connection is None:
-            raise RuntimeError("Client is not connected.")
+            raise hinted(
+                RuntimeError("Client is not connected."),
+                "call start(), connect() or connect_in_thread() first",
+            )
         return self.connection
 
     def _poll(self, attempt: Callable[[GameState], Any], good: Callable[[Any], bool], timeout: float) -> Any:
@@ -403,11 +421,13 @@ class Client:
         deadline = time.monotonic() + timeout
         while True:
             with context as game_state:
-                result = attempt(game_state)
+                result, is_there = attempt(game_state), game_state.time_order > 0
             if good(result):
                 return result
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"Condition not satisfied after timeout of {timeout} seconds.")
+                error = TimeoutError(f"Condition not satisfied after timeout of {timeout} seconds.")
+                address = self._connected().remote_address
+                raise error if is_there else hinted(error, f"no state from {address} yet: {WHETHER_THERE}")
             time.sleep(POLL_INTERVAL)
 
 

@@ -80,6 +80,13 @@ class _Replica(LockedResource[GameState]):
         super().__init__(GameState())
         self._connection = connection
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"{name!r} is no attribute of the lock around the game state"
+            way_out = "enter it: with client.access_game_state() as state: ..."
+            raise AttributeError(f"{message}; {way_out}", name=name, obj=self)
+
     @property
     def resource(self) -> GameState:
         """The game state; while it is locked it stays as it was when it was locked."""

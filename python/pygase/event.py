@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from pygase._core import pack_event, read_event
 from pygase._errors import DecodeError
+from pygase._hints import hinted
 from pygase.utils import Sendable
 
 __all__ = ["Event", "UniversalEventHandler"]
@@ -115,7 +116,8 @@ class UniversalEventHandler:
             TypeError: The handler is not callable.
         """
         if not callable(event_handler_function):
-            raise TypeError(f"'{type(event_handler_function).__name__}' object is not callable.")
+            error = TypeError(f"'{type(event_handler_function).__name__}' object is not callable.")
+            raise hinted(error, f"the handler for events of type {event_type!r:.80} must be a function")
         self._event_handlers[event_type] = event_handler_function
 
     async def handle(self, event: Event, **kwargs: Any) -> Any:

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pygase._errors import DecodeError
+from pygase._hints import hinted
 from pygase.utils import NamedEnum, Sendable, Sqn
 
 __all__ = ["TO_DELETE", "GameState", "GameStateUpdate", "GameStatus"]
@@ -114,6 +115,7 @@ class GameState(_Shared):
         data: The dict in which the custom attributes live (unless one of them has that name).
 
     Raises:
+        TypeError: The time order is no int.
         ValueError: The time order is out of range.
 
     Example:
@@ -130,7 +132,24 @@ class GameState(_Shared):
     def __init__(self, time_order: int = 0, game_status: int = GameStatus.PAUSED, **attributes: Any) -> None:
         vars(self).update(attributes)
         self.game_status = game_status
-        self.time_order = Sqn(time_order)
+        try:
+            self.time_order = Sqn(time_order)
+        except TypeError:
+            kind = type(time_order).__name__
+            raise TypeError(
+                f"time_order must be an int, not {kind}; attributes have names, as in GameState(players={{}})"
+            ) from None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            kind, known = type(self).__name__, sorted(map(str, vars(self)))
+            error = AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
+            if name.startswith("__"):
+                raise error
+            if known:
+                raise hinted(error, f"this game state has {', '.join(known):.200}")
+            raise hinted(error, "this game state is empty, as at a client before its first update")
 
     def is_paused(self) -> bool:
         """Return whether the game loop is paused."""

@@ -36,6 +36,13 @@ __all__ = ["ClientOptions", "ClientSettings", "ServerOptions", "ServerSettings",
 #: Bytes of the name of a server in the local network.
 _LONGEST_NAME = 64
 
+#: What is no option, and where it belongs.
+_OF_CALLS = {
+    "hostname": "what connects or runs: start, connect, run",
+    "port": "what connects or runs: start, connect, run",
+    "interval": "what runs the game loop: run, run_game_loop",
+}
+
 OptionsT = TypeVar("OptionsT", bound="ConnectionOptions")
 
 
@@ -300,10 +307,23 @@ def make_options(
     known = [option.name for option in fields(kind)]
     for name in settings:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else f": they are {', '.join(known)}"
-            raise TypeError(f"{owner} has no option {name!r}{hint}")
+            raise TypeError(f"{owner} has no option {name!r}{_way_out(name, known)}")
     return replace(options, **settings)
+
+
+def _way_out(name: str, known: list[str]) -> str:
+    """Say what was meant by an option that there is not.
+
+    Args:
+        name: Its name.
+        known: The options there are.
+    """
+    if name in _OF_CALLS:
+        return f": {name} is given to {_OF_CALLS[name]}"
+    if any(name == option.name for kind in (ClientOptions, ServerOptions) for option in fields(kind)):
+        return f": {name} is one of {'clients' if 'max_connections' in known else 'servers'}"
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f": they are {', '.join(known)}"
 
 
 def _default(options: ConnectionOptions, name: str) -> Any:

@@ -108,8 +108,9 @@ TESTS = {
         "tests/unit/test_assembly.py::test_server_that_does_not_run"
     ],
     "`stop` before the first time step": ["tests/compat/test_game_loop.py::test_stop_right_after_start"],
-    "a handler in the game loop that returns None": [
-        "tests/compat/test_game_loop.py::test_handlers_may_return_nothing"
+    "a handler or a time step that returns None": [
+        "tests/unit/test_hints.py::test_none",
+        "tests/compat/test_game_loop.py::test_handlers_may_return_nothing",
     ],
     "`wait_until(..., timeout=0)`": ["tests/compat/test_waiting.py::test_a_condition_is_looked_at_once"],
     "`LockedRessource`, `.ressource`": ["tests/compat/test_utils.py::test_both_spellings"],

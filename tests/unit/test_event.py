@@ -101,7 +101,7 @@ def test_functions_and_coroutine_functions_handle():
 def test_unknown_types_and_handlers_that_are_none():
     table = UniversalEventHandler()
     assert not table.has_event_type("A")
-    with pytest.raises(TypeError, match=r"^'list' object is not callable\.$"):
+    with pytest.raises(TypeError, match=r"^'list' object is not callable\.($|\n)"):
         table.register_event_handler("A", [])
     assert not table.has_event_type("A")
     table.register_event_handler("A", print)

@@ -228,9 +228,10 @@ def test_errors_in_the_game_do_not_end_its_loop(caplog):
         ("exception in the update returned by the time_step", TypeError),
     ]
     warnings = [r.getMessage() for r in caplog.records if not r.exc_info]
-    assert len(warnings) == 2
+    assert len(warnings) == 3
     assert "UNKNOWN" in warnings[0]
     assert "wrong arguments for the handler for ARGS events" in warnings[1]
+    assert "returned None" in warnings[2]
 
 
 def test_what_cannot_be_sent_takes_nothing_else_with_it(caplog):

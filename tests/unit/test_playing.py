@@ -130,7 +130,7 @@ def test_events_nobody_can_handle(server, connect, caplog, wait_for):
 def test_waiting_for_what_never_comes(server, connect):
     server.run_in_thread()
     client = connect(server)
-    message = r"^Condition not satisfied after timeout of 0\.05 seconds\.$"
+    message = r"^Condition not satisfied after timeout of 0\.05 seconds\.($|\n)"
     with pytest.raises(TimeoutError, match=message):
         client.wait_until(lambda game_state: False, timeout=0.05)
     for function in (lambda game_state: game_state.nope, lambda game_state: {}[1], lambda game_state: None):
