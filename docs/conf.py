@@ -46,6 +46,7 @@ PAGES = {
     "contributing": ("CONTRIBUTING.md", None),
     "conduct": ("CODE_OF_CONDUCT.md", None),
     "settings": ("README.md", "Settings"),
+    "sessions": ("README.md", "Who comes and goes"),
     "statistics": ("README.md", "Statistics"),
     "differences": ("README.md", "What differs from PyGaSe, on purpose"),
 }
