@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 
@@ -129,6 +130,64 @@ def handwriting() -> Iterator[tuple[int, tuple[int, int]]]:
         for place in stroke[1:]:
             yield pygame.MOUSEMOTION, place
         yield pygame.MOUSEBUTTONUP, stroke[-1]
+
+
+def square() -> None:
+    """Show the square of the landing page in two windows at the same moment."""
+    import pygame
+    from PIL import Image
+
+    backend = runpy.run_path(str(ROOT / "docs" / "code" / "server.py"))["backend"]
+    backend.game_state_machine.run_game_loop_in_thread()
+    backend.server.run_in_thread(event_wire=backend.game_state_machine)
+    commands = ("python client_pygame.py",) * 2
+    moment = time.time() + 5.0
+    try:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            screens = [folder / f"{index}.png" for index in range(len(commands))]
+            arguments = (str(backend.server.port), str(moment))
+            command = [sys.executable, __file__, "--catch-square", *arguments]
+            environment = {**os.environ, "SDL_VIDEODRIVER": "dummy"}
+            programs = [subprocess.Popen([*command, str(screen)], env=environment) for screen in screens]
+            if any(program.wait(timeout=60) for program in programs):
+                raise RuntimeError("a client of the square failed")
+            pygame.font.init()
+            font = pygame.font.Font(pygame.font.match_font(list(FONTS)), 13)
+            surface = pygame.Surface((2 * 480 + 3 * 16, 270 + 28 + 2 * 16))
+            surface.fill("white")
+            for index, (screen, text) in enumerate(zip(screens, commands, strict=True)):
+                left = 16 + index * (480 + 16)
+                surface.fill(BAR, (left, 16, 480, 28))
+                surface.blit(font.render(text, True, FOREGROUND), (left + 10, 22))
+                picture = Image.open(screen).resize((480, 270), Image.Resampling.LANCZOS)
+                part = pygame.image.frombytes(picture.convert("RGB").tobytes(), picture.size, "RGB")
+                surface.blit(part, (left, 44))
+            save(surface, "square")
+    finally:
+        backend.shutdown()
+
+
+def catch_square(port: str, moment: str, path: str) -> None:
+    """Run the client of the landing page in this process, and keep what it shows at a moment."""
+    import pygame
+
+    import pygase
+
+    start, flip = pygase.Client.start, pygame.display.flip
+
+    def start_there(self: pygase.Client, _: int, hostname: str = "localhost") -> None:
+        start(self, int(port), hostname)
+
+    def flip_and_save() -> None:
+        flip()
+        if time.time() >= float(moment) and not os.path.exists(path):
+            pygame.image.save(pygame.display.get_surface(), path)
+            pygame.event.post(pygame.event.Event(pygame.QUIT))
+
+    pygase.Client.start, pygame.display.flip = start_there, flip_and_save
+    sys.argv[1:] = []
+    runpy.run_path(str(ROOT / "docs" / "code" / "client_pygame.py"), run_name="__main__")
 
 
 def getting_started() -> None:
@@ -260,6 +319,7 @@ def write(image: object, name: str) -> None:
 
 
 PICTURES: dict[str, Callable[[], None]] = {
+    "square": square,
     "getting_started": getting_started,
     "chase": chase,
     "arena": arena,
@@ -270,6 +330,9 @@ PICTURES: dict[str, Callable[[], None]] = {
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["--catch-square"]:
+        catch_square(*sys.argv[2:])
+        return 0
     if sys.argv[1:2] == ["--catch"]:
         catch(sys.argv[2], sys.argv[3], sys.argv[4:])
         return 0
