@@ -4,6 +4,8 @@
 //! the proof (compare RFC 9000, section 8.1). Until then an address costs one slot of a fixed table and
 //! is sent at most three bytes for each byte that came from it.
 
+mod stranger;
+
 use std::{
     hash::Hasher,
     net::{IpAddr, SocketAddr},
@@ -14,9 +16,10 @@ use siphasher::sip::SipHasher13;
 
 use super::{Counters, HELLO, sources::Source};
 use crate::{
-    connection::{Arrival, NumberedArrivals, ReceiveWindow, Token},
-    wire::{Body, Header, Package, PackageWriter, Sqn},
+    connection::{NumberedArrivals, ReceiveWindow, Token},
+    wire::{Header, Package, Sqn},
 };
+use stranger::{Stranger, answer, hold};
 
 /// Slots an address may take; the one that has been silent longest makes room.
 const WAYS: usize = 16;
@@ -24,115 +27,11 @@ const WAYS: usize = 16;
 const BUCKETS_PER_SOURCE: u64 = 4;
 /// An unproven address from which nothing has come for this long is forgotten.
 const EXPIRY: Duration = Duration::from_secs(5);
-/// How many bytes an unproven address may be sent for each byte it sent (RFC 9000, section 8.1).
-const AMPLIFICATION: u64 = 3;
-/// Waits between answers; the last one repeats.
-const ANSWER_GAPS: [Duration; 4] = [
-    Duration::from_millis(50),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-];
-/// So many of the newest answers can be acknowledged as the proof: those of some ten seconds. Each one more
-/// would make a guess likelier.
-const OPEN_ANSWERS: u16 = 50;
-/// Bytes of events held for one address until it has proven itself.
-const HELD_PER_ADDRESS: usize = 2048;
-/// Bytes of events held for all addresses together.
-const HELD_IN_ALL: usize = 4 * 1024 * 1024;
-/// What an event that is held costs besides its bytes.
-const HELD_OVERHEAD: usize = 32;
 /// This many acknowledgements of numbers never sent silence an address until [`EXPIRY`] after the first.
 const MAX_WRONG_ACKS: u8 = 8;
 /// How far the first number to an address lies at least ahead of what it acknowledges when it comes: what a
 /// server before us sent last may still be under way to it. The client takes a leap this long for a new server.
 pub(super) const LEAP: u16 = 1024;
-
-/// Who acknowledges the same wrong number so often does not guess.
-const INSISTING: u8 = 4;
-/// From how many numbers at least one is chosen that has to lie ahead of two others.
-const LEAST_CHOICE: i32 = 8192;
-
-/// What is known of an address that has not proven itself.
-#[derive(Debug)]
-struct Stranger {
-    address: SocketAddr,
-    /// Newest number sent to it, or the one before the first.
-    last: Sqn,
-    answers: u16,
-    /// The number it acknowledges wrongly, and how often it has acknowledged that or one shortly after it.
-    insisted: Option<(Sqn, u8)>,
-    /// Newest number and answers before it was taken for one that held a session.
-    before: Option<(Sqn, u16)>,
-    /// How many of the waits between answers are over.
-    gaps: usize,
-    next_answer: Duration,
-    heard: Duration,
-    bytes_in: u64,
-    bytes_out: u64,
-    /// What it acknowledged when it came: that of a server before us, no guess.
-    initial_ack: Sqn,
-    wrong_acks: u8,
-    /// When the first of them came.
-    wrong_since: Duration,
-    window: ReceiveWindow,
-    /// What answers acknowledge: nothing with events, which are lost if the proof never comes.
-    acknowledged: ReceiveWindow,
-    /// What its newest package reports.
-    time_order: Sqn,
-    /// Whether it said that it is one of ours whenever it acknowledged nothing. Once not, and it is none: what an
-    /// original must not be sent nobody can order in its name.
-    hello: Option<bool>,
-    held: Vec<Box<[u8]>>,
-    held_bytes: usize,
-}
-
-impl Stranger {
-    /// Whether a server before us may have sent this number: no guess of ours, which lie further ahead.
-    fn is_left_over(&self, ack: Sqn) -> bool {
-        self.initial_ack != Sqn::ZERO && (0..i32::from(LEAP)).contains(&ack.since(self.initial_ack))
-    }
-
-    /// Takes it, once, for one that held a session and has ignored what it was sent, because somebody had spoken in
-    /// its name: numbers to it go on ahead of what it acknowledges and of all sent so far, if that leaves enough to
-    /// choose from.
-    fn begin_after(&mut self, now: Duration, ack: Sqn, random: u64) -> bool {
-        let (first, times) =
-            self.insisted.filter(|(first, _)| (0..=32).contains(&ack.since(*first))).unwrap_or((ack, 0));
-        self.insisted = Some((first, times + 1));
-        if times + 1 < INSISTING {
-            return false;
-        }
-        let ahead = ack.since(self.last);
-        let least = ahead.max(0) + i32::from(LEAP);
-        let choice = (32_766 + ahead.min(0)) - least;
-        if choice < LEAST_CHOICE || self.before.is_some() {
-            return false;
-        }
-        let step = least + (random % u64::from(choice.unsigned_abs())) as i32;
-        self.before = Some((self.last, self.answers));
-        self.last = self.last.ahead(step as u16);
-        (self.initial_ack, self.answers, self.gaps, self.next_answer) = (ack, 0, 0, now);
-        true
-    }
-
-    /// Takes the time order of its newest package: one that comes late speaks of a copy that may be given up by now.
-    fn note_time_order(&mut self, package: &Package<'_>) {
-        if let Body::Client { time_order } = package.body
-            && self.window.classify(package.header.sequence) == Arrival::Newest
-        {
-            self.time_order = time_order;
-        }
-    }
-
-    /// Whether it was sent this number lately. Zero, which is no number, is as far from others as 65535 is.
-    fn was_sent(&self, sequence: Sqn) -> bool {
-        let among = |(last, answers): (Sqn, u16)| {
-            (0..i32::from(answers.min(OPEN_ANSWERS))).contains(&last.since(sequence))
-        };
-        sequence != Sqn::ZERO && (among((self.last, self.answers)) || self.before.is_some_and(among))
-    }
-}
 
 /// An address that has proven itself, and what it said before.
 #[derive(Debug)]
@@ -301,27 +200,7 @@ impl Admission {
             self.held_in_all -= stranger.held_bytes;
             counters.evicted += u64::from(!expired);
         }
-        *slot = Some(Box::new(Stranger {
-            address: from,
-            last: before_first(header.ack, random),
-            answers: 0,
-            insisted: None,
-            before: None,
-            gaps: 0,
-            next_answer: now,
-            heard: now,
-            bytes_in: 0,
-            bytes_out: 0,
-            initial_ack: header.ack,
-            wrong_acks: 0,
-            wrong_since: now,
-            window: ReceiveWindow::default(),
-            acknowledged: ReceiveWindow::default(),
-            time_order: Sqn::ZERO,
-            hello: None,
-            held: Vec::new(),
-            held_bytes: 0,
-        }));
+        *slot = Some(Box::new(Stranger::new(now, from, header.ack, random)));
         index
     }
 
@@ -337,70 +216,10 @@ impl Admission {
     }
 }
 
-/// The number before the first to send to an address: anywhere for one that acknowledges nothing, ahead of
-/// what it has received by a leap for one that does (an original client dies of a number far behind).
-fn before_first(ack: Sqn, random: u64) -> Sqn {
-    match ack {
-        Sqn::ZERO => Sqn::new((random % 65_535 + 1) as u16),
-        ack => ack.ahead(LEAP + (random % u64::from(32_766 - LEAP)) as u16),
-    }
-}
-
-/// Keeps the events of a package until the proof. A package whose events find no room counts as never
-/// received: it is not acknowledged.
-fn hold(stranger: &mut Stranger, package: &Package<'_>, held_in_all: &mut usize, counters: &mut Counters) {
-    if !matches!(stranger.window.classify(package.header.sequence), Arrival::Newest | Arrival::Older) {
-        return;
-    }
-    let bytes: usize = package.events().map(|event| event.len() + HELD_OVERHEAD).sum();
-    if bytes > 0 && (stranger.held_bytes + bytes > HELD_PER_ADDRESS || *held_in_all + bytes > HELD_IN_ALL) {
-        counters.over_limit += 1;
-        return;
-    }
-    stranger.held_bytes += bytes;
-    *held_in_all += bytes;
-    stranger.held.extend(package.events().map(Box::from));
-    stranger.window.receive(package.header.sequence);
-    if bytes == 0 {
-        stranger.acknowledged.receive(package.header.sequence);
-    }
-}
-
-/// Appends an answer if one is due and paid for: a package with an update that carries the stranger's own
-/// time order and so changes nothing, under a number of its own.
-fn answer(now: Duration, stranger: &mut Stranger, counters: &mut Counters, out: &mut Vec<u8>) {
-    if now < stranger.next_answer {
-        return;
-    }
-    let start = out.len();
-    let header = Header {
-        sequence: stranger.last.next(),
-        ack: stranger.acknowledged.newest,
-        ack_bitfield: if stranger.hello == Some(true) { HELLO } else { stranger.acknowledged.bitfield },
-    };
-    let update = super::empty_update(stranger.time_order);
-    if PackageWriter::new(out, header, Body::Server { update: &update }).is_err() {
-        return;
-    }
-    let size = (out.len() - start) as u64;
-    if stranger.bytes_out + size > AMPLIFICATION * stranger.bytes_in {
-        out.truncate(start);
-        return;
-    }
-    let gap = ANSWER_GAPS.get(stranger.gaps).or(ANSWER_GAPS.last());
-    stranger.gaps += 1;
-    stranger.next_answer = now + gap.copied().unwrap_or(EXPIRY);
-    stranger.last = stranger.last.next();
-    stranger.answers = stranger.answers.saturating_add(1);
-    stranger.bytes_out += size;
-    counters.answers += 1;
-    counters.unproven_bytes_out += size;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Kind;
+    use crate::wire::{Body, Kind, PackageWriter};
 
     /// The length of the answer to a package that counts as `size` bytes, 0 for none.
     fn answer_to(size: usize) -> usize {
