@@ -16,5 +16,3 @@ pub const TO_DELETE: [u8; 4] = [0xd2, 0x81, 0xe5, 0xba];
 pub const TO_DELETE_MSGPACK: [u8; 6] = [0xc4, 0x04, 0xd2, 0x81, 0xe5, 0xba];
 /// The key of the time order in a game state or update.
 pub const TIME_ORDER_KEY: &str = "time_order";
-/// The key of the game status in a game state or update.
-pub const GAME_STATUS_KEY: &str = "game_status";
