@@ -7,11 +7,11 @@ Each side is a process of its own that runs the very same code in its own enviro
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
+from support.polling import poll  # noqa: E402
 from support.recorder import Recorder  # noqa: E402
 from support.remote import Remote  # noqa: E402
 
@@ -215,12 +216,5 @@ def recorder():
 
 @pytest.fixture
 def wait_for():
-    """Poll a condition with a deadline."""
-
-    def poll(condition, timeout=15.0):
-        end = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < end, f"still not true after {timeout} s"
-            time.sleep(0.01)
-
-    return poll
+    """Poll a condition with a deadline: processes have to start."""
+    return functools.partial(poll, timeout=15.0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from support.polling import poll
 from support.raw import RawClient
 from support.remote import Remote
 
@@ -32,16 +32,6 @@ def log_level():
 @pytest.fixture(scope="session")
 def wait_for():
     """Poll a condition with a deadline."""
-
-    def poll(condition, timeout=10.0):
-        end = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            assert time.monotonic() < end, f"still not true after {timeout} s"
-            time.sleep(0.005)
-
     return poll
 
 

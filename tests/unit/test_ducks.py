@@ -8,6 +8,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from support.polling import poll
 
 import pygase
 from pygase._store import StoreWatch
@@ -98,7 +99,7 @@ def game():
     machine.time_step = lambda game_state, dt: {}
     threads = [server.run_in_thread(event_wire=machine), machine.run_game_loop_in_thread(0.01)]
     threads.append(client.connect_in_thread(server.port))
-    until(lambda: server.connections)
+    poll(lambda: server.connections)
     yield SimpleNamespace(server=server, machine=machine, client=client, store=store)
     client.disconnect()
     machine.stop()
@@ -106,13 +107,6 @@ def game():
     for thread in threads:
         thread.join(DEADLINE)
         assert not thread.is_alive()
-
-
-def until(condition):
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,12 +119,12 @@ def test_handlers_of_any_kind(game, kind):
     game.store.get_game_state().noted = False
     game.client.dispatch_event(event_type, 1, retries=3, ack_callback=handlers["ack"].of(kind))
     game.server.dispatch_event(event_type, 2, retries=3, ack_callback=handlers["server ack"].of(kind))
-    until(lambda: all(handler.seen for handler in handlers.values()))
+    poll(lambda: all(handler.seen for handler in handlers.values()))
     assert handlers["server"].seen == handlers["machine"].seen == [(1,)]
     assert handlers["client"].seen == [(2,)]
     assert handlers["ack"].seen == [()]
     assert handlers["server ack"].seen == [tuple(game.server.connections.values())]
-    until(lambda: game.store.get_game_state().noted)
+    poll(lambda: game.store.get_game_state().noted)
 
 
 class Table:
