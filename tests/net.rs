@@ -310,7 +310,7 @@ fn servers_and_clients_may_be_asked_and_ended_in_a_task_of_a_runtime() {
 }
 
 #[test]
-fn a_hundred_clients() {
+fn a_hundred_clients_go_on_and_none_sends_too_often() {
     let server = Server::start("127.0.0.1", 0).unwrap();
     let clients: Vec<_> = (0..100).map(|_| Client::start("127.0.0.1", server.port())).collect();
     for client in &clients {

@@ -79,24 +79,24 @@ fn packages(name: &str, kind: Kind, body_of: impl Fn(&Value, &mut Vec<u8>)) {
 }
 
 #[test]
-fn plain_packages() {
+fn plain_packages_are_as_recorded() {
     packages("package", Kind::Plain, |_, _| {});
 }
 
 #[test]
-fn client_packages() {
+fn client_packages_are_as_recorded() {
     packages("client_package", Kind::Client, |_, _| {});
 }
 
 #[test]
-fn server_packages() {
+fn server_packages_are_as_recorded() {
     packages("server_package", Kind::Server, |vector, update| {
         *update = packed_state(&vector["update"], None, sqn(&vector["time_order"]));
     });
 }
 
 #[test]
-fn events() {
+fn events_are_as_recorded() {
     for vector in vectors("event") {
         let bytes = hex(&vector["hex"]);
         assert_eq!(packed_event(&packed(&vector["event"])), bytes);
@@ -109,7 +109,7 @@ fn events() {
 }
 
 #[test]
-fn game_states() {
+fn game_states_are_as_recorded() {
     for vector in vectors("game_state") {
         let bytes = hex(&vector["hex"]);
         let time_order = sqn(&vector["time_order"]);
@@ -127,7 +127,7 @@ fn game_states() {
 }
 
 #[test]
-fn sequence_numbers() {
+fn sequence_numbers_count_as_recorded() {
     let max = i128::from(u16::MAX);
     for vector in vectors("sqn") {
         let (a, b) = (sqn(&vector["a"]), sqn(&vector["b"]));

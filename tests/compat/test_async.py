@@ -77,11 +77,11 @@ async def in_asyncio():
 
 
 @pytest.mark.ours
-def test_asyncio():
+def test_a_game_runs_in_asyncio():
     asyncio.run(in_asyncio()).join(DEADLINE)
 
 
-def test_curio():
+def test_a_game_runs_in_curio():
     curio = pytest.importorskip("curio")
 
     async def main():
@@ -101,7 +101,7 @@ def test_curio():
 
 
 @pytest.mark.ours
-def test_trio():
+def test_a_game_runs_in_trio():
     trio = pytest.importorskip("trio")
 
     async def main():
@@ -161,7 +161,7 @@ def test_curio_coroutines_in_blocking_calls(where, wait_for):
 
 
 @pytest.mark.ours
-def test_uvloop():
+def test_a_game_runs_in_uvloop():
     uvloop = pytest.importorskip("uvloop")
     loop = uvloop.new_event_loop()
     try:

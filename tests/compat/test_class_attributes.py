@@ -21,7 +21,7 @@ def make(kind, handler=None):
 
 
 @pytest.mark.parametrize("kind", [Connection, ClientConnection, ServerConnection])
-def test_defaults(kind):
+def test_defaults_are_those_of_the_original(kind):
     assert kind._timeout == 5.0
     assert kind._package_intervals == {"good": 1 / 40, "bad": 1 / 20}
     assert kind._latency_threshold == 0.25
@@ -60,7 +60,7 @@ def test_of_the_class(monkeypatch):
         assert make(kind)._package_interval == pytest.approx(0.1)
 
 
-def test_update_cache():
+def test_the_update_cache_is_as_long_as_its_class_says():
     class Small(GameStateStore):
         _update_cache_size = 3
 

@@ -30,13 +30,13 @@ def header(sequence=1, ack=2, ack_bitfield=ONES):
     return Header(sequence, ack, ack_bitfield)
 
 
-def test_constants():
+def test_the_protocol_and_its_errors_have_their_names():
     assert PROTOCOL_ID == b"\xff\xd0\xfa\xb9"
     assert issubclass(ProtocolIDMismatchError, ValueError)
     assert issubclass(DuplicateSequenceError, ConnectionError)
 
 
-def test_repr(is_original):
+def test_repr_of_values_says_what_is_in_them(is_original):
     things = [header(), Package(header()), Event("a"), GameState(x=1), GameStateUpdate(1)]
     for thing in things:
         assert repr(thing).startswith("<pygase.") == is_original

@@ -258,14 +258,14 @@ def cases(groups):
 
 
 @pytest.mark.parametrize(("expression", "expected"), cases(VALUES))
-def test_value(expression, expected):
+def test_expressions_have_their_values(expression, expected):
     value = eval(expression, NAMESPACE)
     assert value == expected
     assert type(value) is type(expected)
 
 
 @pytest.mark.parametrize(("expression", "expected"), cases(ERRORS))
-def test_error(expression, expected):
+def test_expressions_raise_their_errors(expression, expected):
     kind, message = expected
     with pytest.raises(kind) as error:
         eval(expression, NAMESPACE)

@@ -12,7 +12,7 @@ def custom(state):
     return {key: value for key, value in vars(state).items() if key not in ("game_status", "time_order")}
 
 
-def test_to_delete():
+def test_the_marker_of_deletions_has_its_bytes():
     assert TO_DELETE == b"\xd2\x81\xe5\xba"
 
 

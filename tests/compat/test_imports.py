@@ -94,7 +94,7 @@ SIGNATURES = {
 
 
 @pytest.mark.parametrize("module", NAMES)
-def test_names(module):
+def test_modules_have_their_names(module):
     namespace = importlib.import_module(module)
     missing = [name for name in NAMES[module].split() if not hasattr(namespace, name)]
     assert not missing
@@ -140,7 +140,7 @@ def describe(callable_object):
 
 
 @pytest.mark.parametrize("path", SIGNATURES)
-def test_signature(path, is_original):
+def test_signatures_have_all_they_had(path, is_original):
     expected = [part for part in SIGNATURES[path].split(", ") if part]
     module, *names = path.split(".")
     target = importlib.import_module(f"pygase.{module}")
@@ -158,7 +158,7 @@ def test_signature(path, is_original):
         assert found[: len(expected)] == expected, found
 
 
-def test_coroutine_functions():
+def test_what_games_await_are_coroutine_functions():
     from pygase.connection import ServerConnection
     from pygase.event import UniversalEventHandler
 
@@ -166,7 +166,7 @@ def test_coroutine_functions():
     assert inspect.iscoroutinefunction(ServerConnection.loop)
 
 
-def test_class_attributes():
+def test_class_attributes_have_their_values():
     from pygase.backend import GameStateStore
     from pygase.connection import Package
     from pygase.utils import Sqn

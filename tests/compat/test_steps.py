@@ -63,14 +63,14 @@ class TestRemoteInfo:
         assert connection.stats()["late"] == 1
 
 
-def test_latency(connection):
+def test_latency_follows_round_trips_slowly(connection):
     for round_trip, latency in ((1, 0.1), (0.5, 0.14), (0, 0.126)):
         connection._update_latency(round_trip)
         assert connection.latency == pytest.approx(latency)
 
 
 @pytest.mark.parametrize("name", ["Connected", "Connecting", "Disconnected"])
-def test_set_status(connection, name):
+def test_a_status_is_set_by_its_name(connection, name):
     connection._set_status(name)
     assert status(connection) == name
     with pytest.raises(ValueError):

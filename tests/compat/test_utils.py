@@ -242,11 +242,11 @@ class TestLockedRessource:
                 assert kind(ressource=value).resource is value
 
 
-def test_logger():
+def test_the_logger_is_that_of_the_package():
     assert logger is logging.getLogger("PyGaSe")
 
 
-def test_addresses():
+def test_the_addresses_of_this_machine_are_listed():
     addresses = pygase.get_available_ip_addresses()
     assert isinstance(addresses, list)
     assert "127.0.0.1" in addresses

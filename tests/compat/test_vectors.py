@@ -68,7 +68,7 @@ def parts(row):
 
 
 @pytest.mark.parametrize("row", rows("package", "client_package", "server_package"))
-def test_package(row):
+def test_packages_are_as_recorded(row):
     header, events = parts(row)
     if row["kind"] == "package":
         package = Package(header, events)
@@ -97,7 +97,7 @@ def test_package(row):
 
 
 @pytest.mark.parametrize("row", rows("event"))
-def test_event(row):
+def test_events_are_as_recorded(row):
     kind, args, kwargs = literal(row["event"])
     assert Event(kind, *args, **kwargs).to_bytes().hex() == row["hex"]
     again = Event.from_bytes(bytes.fromhex(row["hex"]))
@@ -107,7 +107,7 @@ def test_event(row):
 
 
 @pytest.mark.parametrize("row", rows("game_state"))
-def test_game_state(row):
+def test_game_states_are_as_recorded(row):
     data = literal(row["data"])
     state = GameState(row["time_order"], row["game_status"], **data)
     assert state.to_bytes().hex() == row["hex"]
@@ -117,13 +117,13 @@ def test_game_state(row):
 
 
 @pytest.mark.parametrize("row", rows("sqn"))
-def test_sqn(row):
+def test_sequence_numbers_count_as_recorded(row):
     a, b = Sqn(row["a"]), Sqn(row["b"])
     assert (a + row["b"], a - b, a < b, a > b) == (row["add"], row["sub"], row["lt"], row["gt"])
 
 
 @pytest.mark.parametrize("row", rows("state_trace"))
-def test_state_trace(row):
+def test_states_take_updates_as_recorded(row):
     state = GameState(row["time_order"], 1, **ast.literal_eval(row["start"]))
     for time_order, data, time_order_after, data_after in row["steps"]:
         state += GameStateUpdate(time_order, **ast.literal_eval(data))

@@ -84,7 +84,7 @@ def program(sides):
 
 
 @pytest.mark.parametrize(("server_side", "client_side"), PAIRS)
-def test_getting_started(program, server_side, client_side):
+def test_the_first_game_is_played_to_its_end(program, server_side, client_side):
     backend = program(server_side, "getting_started/backend.py", "--port", "0")
     port = backend.expect(r"listening on \w+:(\d+)")[1]
     client = program(client_side, "getting_started/client.py", "--port", port, "--auto", "--shots", "5")
@@ -97,7 +97,7 @@ def test_getting_started(program, server_side, client_side):
 
 
 @pytest.mark.parametrize(("server_side", "client_side"), PAIRS)
-def test_chase(program, server_side, client_side):
+def test_bots_chase_each_other_until_they_are_told_to_stop(program, server_side, client_side):
     server = program(server_side, "chase/server.py", "--port", "0", "--control", "--seed", "7")
     port = server.expect(r"listening on \w+:(\d+)")[1]
     bots = [

@@ -84,7 +84,7 @@ def test_answers_from_coroutine_handlers(session, server_side, client_side):
 
 
 @pairs
-def test_disconnect(session, server_side, client_side):
+def test_a_client_that_disconnects_is_gone_on_both_sides(session, server_side, client_side):
     server, client = session(server_side, client_side, timeout=1.0)
     client.run("client.disconnect(); client_thread.join(10)")
     assert client.value("client_thread.is_alive()") is False

@@ -25,7 +25,7 @@ def run(request):
     return RUNNERS[request.param]
 
 
-def test_run():
+def test_run_takes_coroutines_and_their_functions():
     async def main(seconds, *args):
         await aio.sleep(seconds)
         return running().name, args
@@ -36,13 +36,13 @@ def test_run():
         aio.run(lambda: 5)
 
 
-def test_sleep(run):
+def test_sleep_takes_its_time(run):
     then = time.monotonic()
     run(lambda: aio.sleep(0.05)) if run is not RUNNERS.get("curio") else run(aio.sleep(0.05))
     assert time.monotonic() - then >= 0.049
 
 
-def test_tasks(run):
+def test_tasks_are_joined_for_what_they_return(run):
     async def double(number):
         await aio.sleep(0.01)
         return 2 * number
@@ -64,7 +64,7 @@ def test_tasks(run):
     run(main)
 
 
-def test_cancelling_tasks(run):
+def test_a_task_that_is_cancelled_ends(run):
     seen = []
 
     async def waits():
@@ -91,7 +91,7 @@ def test_cancelling_tasks(run):
     assert seen == ["begun", "ended"] * 2
 
 
-def test_awaitable(run):
+def test_awaitable_takes_the_function_that_fits(run):
     def plain(number):
         return number, None
 
@@ -107,7 +107,7 @@ def test_awaitable(run):
     assert run(main) in [(2, name) for name in RUNNERS]
 
 
-def test_sockets(run):
+def test_sockets_send_and_receive(run):
     socket = aio.socket
 
     async def main():

@@ -71,10 +71,10 @@ TESTS = {
     "the datagram `shut_me_down`": ["tests/unit/test_admission.py::test_shut_me_down_is_ignored"],
     "the wall clock": ["tests/compat/test_waiting.py::test_the_wall_clock_may_jump"],
     "asynchronous calls": [
-        "tests/compat/test_async.py::test_asyncio",
-        "tests/compat/test_async.py::test_curio",
-        "tests/compat/test_async.py::test_trio",
-        "tests/compat/test_async.py::test_uvloop",
+        "tests/compat/test_async.py::test_a_game_runs_in_asyncio",
+        "tests/compat/test_async.py::test_a_game_runs_in_curio",
+        "tests/compat/test_async.py::test_a_game_runs_in_trio",
+        "tests/compat/test_async.py::test_a_game_runs_in_uvloop",
         "tests/compat/test_async.py::test_curio_coroutines_in_blocking_calls",
         "tests/compat/test_async.py::test_run_from_outside",
     ],
@@ -93,7 +93,7 @@ TESTS = {
     "headers and packages that are cut off or malformed": [
         "tests/compat/test_connection.py::test_bad_events",
         "tests/unit/test_package.py::test_a_header_that_is_cut_off",
-        "tests/unit/test_package.py::test_malformed_datagrams",
+        "tests/unit/test_package.py::test_malformed_datagrams_are_refused",
     ],
     "adding updates": ["tests/compat/test_gamestate.py::test_updates_are_never_changed"],
     "`vars(state)`": ["tests/compat/test_master.py::test_data_is_live"],
@@ -114,7 +114,9 @@ TESTS = {
     ],
     "`wait_until(..., timeout=0)`": ["tests/compat/test_waiting.py::test_a_condition_is_looked_at_once"],
     "`LockedRessource`, `.ressource`": ["tests/compat/test_utils.py::test_both_spellings"],
-    "`repr` of headers, packages, events, states and updates": ["tests/compat/test_connection.py::test_repr"],
+    "`repr` of headers, packages, events, states and updates": [
+        "tests/compat/test_connection.py::test_repr_of_values_says_what_is_in_them"
+    ],
     "headers and packages": ["tests/compat/test_connection.py::test_comparing_takes_no_base_class"],
     "stepping a connection: what got lost": [
         "tests/compat/test_steps_receiving.py::test_lost_while_nothing_comes"

@@ -120,7 +120,7 @@ def test_arguments_and_types(owner, function):
 
 
 @pytest.mark.parametrize("path", CLASSES)
-def test_classes(path):
+def test_classes_describe_arguments_and_attributes(path):
     value = CLASSES[path]
     doc = inspect.getdoc(value)
     assert doc
@@ -189,7 +189,7 @@ INTERNAL = {"WrongArgumentsError"}
 
 
 @pytest.mark.parametrize(("owner", "function"), list(methods()))
-def test_errors(owner, function):
+def test_errors_that_are_raised_are_named(owner, function):
     _, found = sections(inspect.getdoc(function))
     said = found.get("Raises", {})
     for kind in set(raised(function, owner)):
@@ -215,7 +215,7 @@ def test_of_the_core_has_types():
         assert function.returns is not None or name == "__init__", f"{owner}.{name}"
 
 
-def test_can_fail():
+def test_what_is_looked_for_is_found():
     """What is looked for is found."""
 
     def sleepy(timeout: float) -> None:
@@ -234,4 +234,4 @@ def test_can_fail():
         check_arguments({}, sleepy, "", text)
     assert set(raised(sleepy, None)) == {ValueError}
     with pytest.raises(AssertionError, match="ValueError is not in"):
-        test_errors(None, sleepy)
+        test_errors_that_are_raised_are_named(None, sleepy)

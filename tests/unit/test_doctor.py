@@ -75,7 +75,7 @@ def test_an_original_server_is_sent_no_event(capsys):
     assert "large packages were not tried" in printed
 
 
-def test_no_server(monkeypatch, capsys):
+def test_a_server_that_does_not_answer_is_named(monkeypatch, capsys):
     monkeypatch.setattr("pygase.tools.doctor.PATIENCE", 0.3)
     assert main(["doctor", "127.0.0.1:18474"]) == 1
     assert "!!  server    no answer from 127.0.0.1:18474 in 0.3 s" in capsys.readouterr().out

@@ -15,7 +15,7 @@ def handle(handler, event, **kwargs):
     return asyncio.run(table.handle(event, **kwargs))
 
 
-def test_event_attributes():
+def test_an_event_has_what_it_was_made_of():
     event = Event("A", 1, "two", three=3, type=4)
     assert (event.type, event.handler_args, event.handler_kwargs) == (
         "A",
@@ -29,7 +29,7 @@ def test_event_attributes():
         Event(5)
 
 
-def test_event_bytes():
+def test_an_event_comes_back_from_its_bytes():
     assert Event("x").to_bytes() == b"\x83\xa4type\xa1x\xachandler_args\x90\xaehandler_kwargs\x80"
     event = Event("x", 1, [2], {"a": None}, b=b"c")
     assert Event.from_bytes(event.to_bytes()) == event

@@ -74,7 +74,7 @@ def test_shutdown_is_a_reason_and_the_client_says_that_it_lost_its_server(server
     assert server.connections == known, "who comes back soon is the same"
 
 
-def test_in_poll(server, client, wait_for):
+def test_a_client_that_polls_is_told_in_poll(server, client, wait_for):
     heard = []
     client.on_connect(lambda: heard.append("there"))
     client.on_disconnect(heard.append)

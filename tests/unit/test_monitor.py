@@ -175,7 +175,7 @@ def test_a_relay_shows_both_halves():
     assert (row["loss_up"], row["loss_down"]) == (0.0, 0.0)
 
 
-def test_nobody_there(capsys, monkeypatch):
+def test_a_server_that_does_not_answer_is_waited_for_and_named(capsys, monkeypatch):
     assert sources.PATIENCE == 5.0
     monkeypatch.setattr(sources, "PATIENCE", 0.5)
     assert main(["monitor", f"localhost:{free_port()}", "--json"]) == 1

@@ -98,7 +98,7 @@ def test_everything_public_is_documented(public):
         (connection.ServerConnection.loop, "(hostname, port, server, event_wire)"),
     ],
 )
-def test_signatures(call, signature):
+def test_calls_have_their_signatures(call, signature):
     parameters = [
         parameter.replace(annotation=inspect.Parameter.empty)
         for parameter in inspect.signature(call).parameters.values()

@@ -341,7 +341,7 @@ class TestPackages:
         (Package, "00" * 2100),
     ],
 )
-def test_malformed_datagrams(cls, rest):
+def test_malformed_datagrams_are_refused(cls, rest):
     datagram = bytes(Header(1, 0, ZEROS).to_bytearray()) + bytes.fromhex(rest)
     with pytest.raises(DecodeError):
         cls.from_datagram(datagram)

@@ -97,7 +97,7 @@ def test_servers_that_cannot_be_reached(connect):
     assert client.connection is None
 
 
-def test_dead_port(caplog, wait_for):
+def test_a_dead_port_is_tried_on_and_warned_of(caplog, wait_for):
     client = Client()
     client.connect_in_thread(9, "127.0.0.1")
     try:

@@ -80,7 +80,7 @@ def test_sqn_of_another_size_leaves_the_others_alone():
     assert type(Sqn.get_max_sequence()) is Sqn
 
 
-def test_sqn_bytes():
+def test_a_number_comes_back_from_its_bytes():
     assert Sqn(258).to_sqn_bytes() == b"\x01\x02"
     assert Sqn.from_sqn_bytes(b"\x01\x02") == 258
     assert type(Sqn.from_sqn_bytes(b"\x01\x02")) is Sqn

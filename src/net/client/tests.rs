@@ -119,7 +119,7 @@ fn only_the_server_is_heard() {
 }
 
 #[test]
-fn stopping_and_disconnecting() {
+fn nothing_is_sent_after_stopping_or_disconnecting() {
     let server = server("127.0.0.1");
     let port = server.local_addr().unwrap().port();
     for is_stopped in [true, false] {

@@ -112,7 +112,7 @@ fn deadlines_are_kept_without_traffic() {
 }
 
 #[test]
-fn commands_and_questions() {
+fn commands_and_questions_run_in_the_thread_and_the_last_answer_stays() {
     let (shard, inbox) = start(0).unwrap();
     assert_eq!(shard.query(|echo| echo.timeouts), Some(0));
     assert!(shard.call(|echo, now| {

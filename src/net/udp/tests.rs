@@ -243,7 +243,7 @@ fn errors_that_answer_something_sent_earlier_mean_nothing() {
 }
 
 #[test]
-fn hosts() {
+fn what_belongs_to_this_machine_can_be_bound_and_reached() {
     for host in ["127.0.0.1", "0.0.0.0", "localhost", "", "::1", "::", "[::1]"] {
         let is_wide = host.contains(':');
         match bind(host, 0) {

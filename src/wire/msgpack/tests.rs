@@ -12,7 +12,7 @@ fn problem(bytes: &[u8]) -> MsgpackProblem {
 }
 
 #[test]
-fn problems() {
+fn what_is_wrong_with_bytes_is_named() {
     for (bytes, expected) in [
         (&b""[..], MsgpackProblem::Truncated),
         (b"\xa3ab", MsgpackProblem::Truncated),
@@ -70,7 +70,7 @@ fn an_update_has_a_time_order() {
 }
 
 #[test]
-fn timestamps() {
+fn timestamps_come_back_from_their_shortest_form() {
     for (form, seconds, nanoseconds) in [
         (&b"\xd6\xff\x5e\x0b\xe1\x00"[..], 1_577_836_800, 0),
         (b"\xd7\xff\xa1\xdc\xd4\x20\x5e\x0d\x5d\xa5", 1_577_934_245, 678_901_000),
