@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from pygase._hints import hinted
 from pygase.gamestate import TO_DELETE, GameState
 from pygase.utils import Sqn
 
@@ -23,6 +24,8 @@ Path = str | Sequence[Hashable]
 
 #: The longest delay, in seconds.
 MAX_DELAY = 5.0
+#: What a path with numbers between its dots cannot find.
+NUMBERS_IN_A_STR = 'parts of a str are str; for a key or index that is a number give a tuple: ("players", 1)'
 #: States to keep at most, whatever the delay.
 MAX_STATES = 1024
 
@@ -67,7 +70,10 @@ class Snapshots:
         self._kept = max(self._kept, delay)
         newest = _value(self.newest(), keys)
         if newest is _MISSING:
-            raise KeyError(".".join(map(str, keys)))
+            error = KeyError(".".join(map(str, keys)))
+            # Of a path that was a str only: a tuple has what its author put into it.
+            numbers = isinstance(keys, list) and any(str(key).isdigit() for key in keys)
+            raise hinted(error, NUMBERS_IN_A_STR) if numbers else error
         states = list(self._states)
         moment = time.monotonic() - delay
         index = bisect_right(states, moment, key=lambda state: state[0])

@@ -91,6 +91,15 @@ class TestTheWordsStay:
         said = hints(lambda: pygase.GameState().players, AttributeError)
         assert said[1] == "this game state is empty, as at a client before its first update"
 
+    def test_numbers_in_a_path(self, live):
+        _, client = live
+        assert client.interpolated(("players", 1, "hp")) == 3
+        said = hints(lambda: client.interpolated("players.1.hp"), KeyError)
+        assert said[0] == "'players.1.hp'"
+        assert said[1].endswith('give a tuple: ("players", 1)')
+        assert len(hints(lambda: client.interpolated("players.hp"), KeyError)) == 1
+        assert len(hints(lambda: client.interpolated(("players", 2, "hp")), KeyError)) == 1
+
     def test_targets(self, live):
         game, _ = live
         (connection,) = game.server.connections.values()
