@@ -68,6 +68,8 @@ pub struct LoadReport {
     pub duplicate: u64,
     /// Datagrams that were no packages.
     pub malformed: u64,
+    /// Datagrams that came to a port of several clients from somebody else than the server, or for none of them.
+    pub strangers: u64,
     /// Events sent while measured.
     pub events_sent: u64,
     /// Events received while measured.

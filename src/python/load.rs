@@ -75,6 +75,7 @@ impl PyLoad {
             ("lost", report.lost),
             ("duplicate", report.duplicate),
             ("malformed", report.malformed),
+            ("strangers", report.strangers),
             ("events_sent", report.events_sent),
             ("events_received", report.events_received),
             ("late_sends", report.late_sends),

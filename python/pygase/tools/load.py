@@ -280,6 +280,7 @@ round trip   {rtt} ms (p50 / p95 / p99; the answer waits for its turn, 25 ms at 
 {_age(result)}bytes/s      {result["bytes_in"] / seconds:,.0f} in, {result["bytes_out"] / seconds:,.0f} out
 events       {result["events_sent"]} sent, {result["events_received"]} received
 packages     {result["lost"]} lost, {result["duplicate"]} twice or too late, {result["malformed"]} malformed
+strangers    {result["strangers"]} datagrams
 generator    {result["own_processor_share"]:.0%} of a processor, {result["own_late_share"]:.1%} sent late
 verdict      {verdict} {result["clients"]}: {held} of clients got at least {HELD_RATE:.0f} packages/s"""
     if result["own_bottleneck"]:

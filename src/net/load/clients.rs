@@ -148,10 +148,13 @@ impl Crowd {
     /// Receives what came to a port.
     fn receive(&mut self, port: &Port) {
         let Self { clients, report, buffers, .. } = self;
-        port.receive(buffers, |index, datagram| {
-            if let Some(client) = clients.get_mut(index) {
-                client.receive(index, datagram, report);
+        port.receive(buffers, |index, datagram| match index {
+            Some(index) => {
+                if let Some(client) = clients.get_mut(index) {
+                    client.receive(index, datagram, report);
+                }
             }
+            None => report.strangers += 1,
         });
     }
 }

@@ -117,11 +117,11 @@ impl Port {
         self.socket.readable().await
     }
 
-    /// Receives what has come, and hands over each datagram with its client.
-    pub(super) fn receive(&self, buffers: &mut Buffers, mut handle: impl FnMut(usize, &[u8])) {
+    /// Receives what has come, and hands over each datagram with its client, or with none if it is a stranger's.
+    pub(super) fn receive(&self, buffers: &mut Buffers, mut handle: impl FnMut(Option<usize>, &[u8])) {
         let Some(state) = &self.shared else {
             while let Ok(size) = self.socket.try_recv(&mut buffers.0) {
-                handle(self.first, buffers.0.get(..size).unwrap_or_default());
+                handle(Some(self.first), buffers.0.get(..size).unwrap_or_default());
             }
             return;
         };
@@ -137,9 +137,7 @@ impl Port {
                 if count < BATCH { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             for (slice, meta) in slices.iter().zip(&meta).take(count) {
-                if let Some(index) = self.addressee(meta) {
-                    handle(index, slice.get(..meta.len).unwrap_or_default());
-                }
+                handle(self.addressee(meta), slice.get(..meta.len).unwrap_or_default());
             }
             if received.is_err() {
                 return;
@@ -161,15 +159,17 @@ mod tests {
     use std::time::Duration;
     use tokio::{runtime::Builder, time::timeout};
 
-    /// What each client hears when a server answers each of them with what it said, and a stranger talks to all.
-    fn heard(clients: usize) -> Vec<Vec<u8>> {
+    /// What each client hears when a server answers each of them with what it said, and a stranger talks to all;
+    /// how much of the stranger is heard, and whether clients share a port, where that can be.
+    fn heard(clients: usize) -> (Vec<Vec<u8>>, usize, bool) {
         let server = udp::bind("127.0.0.1", 0).unwrap();
         server.set_nonblocking(false).unwrap();
         let stranger = udp::bind("127.0.0.1", 0).unwrap();
         let opening = Opening::new(server.local_addr().unwrap(), clients).unwrap();
-        let mut heard = vec![Vec::new(); clients];
+        let (mut heard, mut strange, mut share) = (vec![Vec::new(); clients], 0, false);
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             let ports = opening.ports().unwrap();
+            share = ports[0].shared.is_some();
             let mut buffer = [0; 8];
             for index in 0..clients {
                 let port = &ports[index / ports[0].clients()];
@@ -183,21 +183,26 @@ mod tests {
             let listening = async {
                 while heard.iter().any(Vec::is_empty) {
                     for port in &ports {
-                        port.receive(&mut buffers, |index, datagram| heard[index].extend(datagram));
+                        port.receive(&mut buffers, |index, datagram| match index {
+                            Some(index) => heard[index].extend(datagram),
+                            None => strange += 1,
+                        });
                     }
                     tokio::task::yield_now().await;
                 }
             };
             timeout(Duration::from_secs(10), listening).await.unwrap();
         });
-        heard
+        (heard, strange, share)
     }
 
     #[test]
     fn each_client_hears_the_server_say_what_it_said_to_it() {
         for clients in [1, 3, 70] {
             let said: Vec<_> = (0..clients).map(|index| vec![index as u8]).collect();
-            assert_eq!(heard(clients), said);
+            let (heard, strange, share) = heard(clients);
+            assert_eq!(heard, said);
+            assert_eq!(strange, if share { clients } else { 0 });
         }
     }
 }
