@@ -7,6 +7,9 @@ use super::{
     ServerEndpoint, ServerEvent,
 };
 
+/// How often a client of ours is told in the same words that its session ends.
+const FAREWELLS: usize = 3;
+
 impl ServerEndpoint {
     /// Takes nothing in from a host, or with a port from that address only, for ever or for `time`; connections
     /// from there are forgotten at once, and clients of ours told why. Says whether there was room for one more ban.
@@ -66,7 +69,9 @@ impl ServerEndpoint {
             connection.write_farewell(now, reason, &mut farewell);
         }
         if !farewell.is_empty() {
-            self.answers.push_back((peer.address(), farewell));
+            let address = peer.address();
+            // Nothing follows that would make up for a loss. The client takes all copies but the first for late.
+            self.answers.extend(std::iter::repeat_n((address, farewell), FAREWELLS));
         }
     }
 

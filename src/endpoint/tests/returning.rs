@@ -377,7 +377,7 @@ fn a_server_that_has_received_nothing_yet_is_heard_whatever_the_number_of_the_cl
 
 #[test]
 fn a_farewell_is_told_as_it_was_said_or_as_a_timeout_however_bad_the_line() {
-    let line = Conditions { latency: MS * 30, jitter: MS * 10, loss: 0.3, ..Conditions::default() };
+    let line = Conditions { latency: MS * 30, jitter: MS * 10, loss: 0.5, ..Conditions::default() };
     let mut told = HashMap::new();
     for seed in 0..60 {
         let mut world = World::new(line, &serde_json::json!({"x": 1}));
@@ -407,7 +407,7 @@ fn a_farewell_is_told_as_it_was_said_or_as_a_timeout_however_bad_the_line() {
         *told.entry((said, is_told)).or_insert(0) += 1;
     }
     for said in ["shutdown", "kicked", "banned"] {
-        assert!(told[&(said, true)] >= 8, "most get through: {told:?}");
+        assert!(told[&(said, true)] >= 15, "most get through, for it is said three times: {told:?}");
     }
     assert!(told.keys().any(|(_, is_told)| !is_told), "and some do not: {told:?}");
 }
