@@ -3,6 +3,7 @@
 # Contents
 - `Bans`: hosts and addresses that a server takes nothing from
 - `Reason`: why a connection ended
+- `check_reason`: whether a reason can be told
 - `Hooks`: functions that are told
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-__all__ = ["Bans", "Hooks", "Reason"]
+__all__ = ["Bans", "Hooks", "Reason", "check_reason"]
 
 #: How users call what is told of ends and of beginnings.
 _NAMES = ("on_disconnect", "on_connect")
@@ -41,6 +42,21 @@ class Reason(str, Enum):
     __str__ = str.__str__
 
 
+def check_reason(reason: Any) -> None:
+    """Check what a client is to be told.
+
+    Args:
+        reason: Why its connection ends.
+
+    Raises:
+        TypeError: It is no str.
+        ValueError: It has lone surrogates, which cannot be sent.
+    """
+    if not isinstance(reason, str):
+        raise TypeError(f"reason must be a str, not {type(reason).__name__}")
+    reason.encode()
+
+
 class Bans(set[tuple[str, "int | None"]]):
     """Hosts (with the port None) and addresses that a server takes nothing from."""
 
@@ -55,9 +71,10 @@ class Bans(set[tuple[str, "int | None"]]):
             TypeError: It is neither.
             ValueError: It is no IP address, or the port out of range.
         """
-        host, port = (address, None) if isinstance(address, str) else (address[0], int(address[1]))
-        if not isinstance(host, str):
-            raise TypeError(f"an address is a host or a pair of host and port, not {address!r}")
+        if isinstance(address, str):
+            host, port = address, None
+        else:
+            host, port = _pair(address)
         if port is not None and not 0 < port < 65_536:
             raise ValueError(f"port must be from 1 to 65535, not {port}")
         ip = ipaddress.ip_address(host)
@@ -71,6 +88,15 @@ class Bans(set[tuple[str, "int | None"]]):
         """
         host, port = self.parse(address)
         return bool(self) and ((host, None) in self or (host, port) in self)
+
+
+def _pair(address: Any) -> tuple[str, int]:
+    """Return the first two parts of an address, which has more if it is one of IPv6."""
+    match address:
+        case [str(host), int(port), *_] if not isinstance(port, bool):
+            return host, port
+        case _:
+            raise TypeError(f"an address is a host or a pair of host and port, not {address!r}")
 
 
 class Hooks:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pygase import _core
 from pygase._dual import check_port, dual, run_in_thread
 from pygase._hints import check_sending, hinted, needs_init
-from pygase._life import Bans, Hooks, Reason
+from pygase._life import Bans, Hooks, Reason, check_reason
 from pygase._machine import GameStateMachine
 from pygase._server_session import ServerSession
 from pygase.client import send
@@ -177,7 +177,9 @@ class Server:
 
         Raises:
             KeyError: There is no client with that address.
-            TypeError: An argument cannot be sent; the message has the path to it.
+            TypeError: An argument cannot be sent, and the message has the path to it; or `retries` is no int,
+                or `ack_callback` not callable.
+            ValueError: It is an event by which two peers of pygase-rs speak.
             OverflowError: The event is too large for a package.
         """
         check_sending(retries, ack_callback)
@@ -256,9 +258,12 @@ class Server:
 
         Raises:
             KeyError: There is no client with that address.
+            TypeError: The reason is no str.
+            ValueError: The reason is no text that can be sent.
             RuntimeError: The server does not run.
             OverflowError: `max_bans` addresses are banned.
         """
+        check_reason(reason)
         if self._session is None or self._session.done.is_set():
             raise RuntimeError("Server is not running.")
         self._session.kick(address, reason)

@@ -164,10 +164,15 @@ class ServerSession(Pump):
             reason: What `on_disconnect` is told.
         """
         connection = self._server.connections[address]
-        for tag, known in self._connections.copy().items():
-            if known is connection:
-                self._kicked[tag] = reason
-        self._udp.ban(*Bans.parse(address), KICK_TIME, str(reason))
+        tags = [tag for tag, known in self._connections.copy().items() if known is connection]
+        # Before the core removes it, which another thread may be told at once.
+        self._kicked.update(dict.fromkeys(tags, reason))
+        try:
+            self._udp.ban(*Bans.parse(address), KICK_TIME, reason)
+        except BaseException:
+            for tag in tags:
+                self._kicked.pop(tag, None)  # it stays, and may end for another reason
+            raise
 
     def stats(self) -> dict[str, int]:
         """Return what the server, its socket and strangers count, as it was last if the server has ended."""
@@ -267,7 +272,10 @@ class ServerSession(Pump):
     def _removed(self, tag: int, connection: ServerConnection) -> None:
         del self._connections[tag]
         if vars(connection).get("_tag") != tag:
-            return  # this was the session before, and its client is back already
+            # This was the session before, and its client is back already.
+            self._kicked.pop(tag, None)
+            self._farewells.pop(tag, None)
+            return
         self._tell(tag, connection, False)
         self._kicked.pop(tag, None)
         self.drop_lane(connection)

@@ -311,7 +311,9 @@ class Client:
 
         Raises:
             RuntimeError: The client is not connected.
-            TypeError: An argument cannot be sent; the message has the path to it.
+            TypeError: An argument cannot be sent, and the message has the path to it; or `retries` is no int,
+                or `ack_callback` not callable.
+            ValueError: It is an event by which two peers of pygase-rs speak.
             OverflowError: The event is too large for a package.
         """
         connection = self._connected()

@@ -19,6 +19,12 @@ pub enum DispatchError {
         /// What fits into a package of this kind.
         limit: usize,
     },
+    /// It would be taken for one by which two peers of ours speak: a game that sends on what players
+    /// write must not let them end the sessions of others.
+    #[error(
+        "an event of this type with this argument is one by which two peers of pygase-rs speak: choose a type that does not begin with '~'"
+    )]
+    Reserved,
 }
 
 /// An event that waits for a package.

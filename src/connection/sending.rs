@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{CallbackId, Connection, ConnectionEvent, DispatchError, SentPackage, events::Outgoing};
+use super::{
+    CallbackId, Connection, ConnectionEvent, DispatchError, SentPackage, events::Outgoing, farewell, token,
+};
 use crate::wire::{Body, EventNumber, Header, PackageWriter, Sqn, WireError};
 
 impl Connection {
@@ -29,6 +31,9 @@ impl Connection {
     ) -> Result<(), DispatchError> {
         if event.len() > limit {
             return Err(DispatchError::TooLarge { size: event.len(), limit });
+        }
+        if token::in_event(&event).is_some() || farewell::in_event(&event).is_some() {
+            return Err(DispatchError::Reserved);
         }
         let in_order = self.config.ordered_events;
         let has_room = event.len() + EventNumber::MAX_SIZE <= limit && EventNumber::fits(&event);

@@ -186,6 +186,15 @@ def test_only_addresses_can_be_banned(server, address):
         server.ban(address)
 
 
+@pytest.mark.parametrize(
+    "address", [None, 3, b"127.0.0.1", ("127.0.0.1",), ("127.0.0.1", "80"), ("127.0.0.1", 1.5), (1, 2)]
+)
+def test_what_is_no_address_at_all_is_said(server, address):
+    for call in (server.ban, server.unban):
+        with pytest.raises(TypeError, match="an address is a host or a pair of host and port, not"):
+            call(address)
+
+
 def test_a_client_is_told_that_there_is_no_room(client, wait_for):
     server = pygase.Server(pygase.GameStateStore(pygase.GameState(level=1)), max_connections=1)
     server.run_in_thread()
@@ -217,12 +226,36 @@ def test_no_handler_sees_what_two_peers_of_pygase_rs_say_to_each_other(server, c
     server.kick(next(iter(server.connections)), "for a while")
     wait_for(lambda: heard == ["for a while"])
     wait_for(lambda: server.connections, timeout=GENEROUS)
-    client.dispatch_event("~farewell", "from a client")
-    wait_for(lambda: [c["events_reserved"] for c in server.stats()["clients"].values()] == [1])
     client.dispatch_event("~token", "of another kind")
     wait_for(lambda: seen)
     assert seen == [("of another kind",)]
     assert heard == ["for a while"]
+
+
+def test_no_game_says_what_two_peers_of_pygase_rs_say_to_each_other(server, client, wait_for):
+    """A server that sends on what a player wrote, type included, does not send the others away."""
+    heard = []
+    client.on_disconnect(heard.append)
+    server.run_in_thread()
+    client.connect_in_thread(server.port)
+    wait_for(lambda: client.stats()["connection"]["hello"])
+    for owner in (server, client):
+        for name, argument in (("~farewell", "go away"), ("~token", bytes(16))):
+            with pytest.raises(ValueError, match="choose a type that does not begin with '~'"):
+                owner.dispatch_event(name, argument, retries=3)
+    client.register_event_handler("~farewell", lambda *args: heard.append(args))
+    server.dispatch_event("~farewell", 1, retries=3)
+    wait_for(lambda: heard)
+    assert heard == [(1,)]
+
+
+def test_a_client_that_says_farewell_is_not_believed(server, wait_for):
+    server.run_in_thread()
+    with RawClient(server.port) as raw:
+        raw.send(bits=0x70677201)  # the hello
+        raw.join()
+        raw.send([event("~farewell", "from a client")])
+        wait_for(lambda: [c["events_reserved"] for c in server.stats()["clients"].values()] == [1])
 
 
 def test_what_an_original_says_that_looks_like_it_is_dropped_and_counted(server, wait_for):
@@ -256,6 +289,36 @@ def test_an_original_server_cannot_send_a_client_away(client, wait_for):
         assert client.stats()["connection"]["events_reserved"] == 2
         assert client.stats()["connection"]["status"] == "connected"
         assert not heard
+
+
+@pytest.mark.parametrize(("reason", "error"), [(None, TypeError), (3, TypeError), ("\ud800", ValueError)])
+def test_a_reason_that_cannot_be_told_kicks_nobody(server, client, wait_for, reason, error):
+    ends = []
+    server.on_disconnect(lambda connection, reason: ends.append(reason))
+    server.run_in_thread()
+    client.connect_in_thread(server.port)
+    wait_for(lambda: client.stats()["connection"]["hello"])
+    with pytest.raises(error):
+        server.kick(next(iter(server.connections)), reason)
+    assert not ends and client.stats()["connection"]["status"] == "connected"
+    server.shutdown()
+    wait_for(lambda: ends)
+    assert ends == ["shutdown"]
+
+
+def test_a_kick_that_is_refused_leaves_no_reason_behind(wait_for):
+    server = pygase.Server(pygase.GameStateStore(), max_bans=1, connection_timeout=0.5)
+    ends = []
+    server.on_disconnect(lambda connection, reason: ends.append(reason))
+    server.run_in_thread()
+    server.ban(("192.0.2.1", 1))
+    with RawClient(server.port) as raw:
+        raw.join()
+        with pytest.raises(OverflowError):
+            server.kick(next(iter(server.connections)), "no room for it")
+        wait_for(lambda: ends)
+    server.shutdown()
+    assert ends == ["timeout"]
 
 
 def test_a_reason_that_is_too_long_is_told_in_part(server, client, wait_for):

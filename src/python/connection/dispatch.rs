@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use pyo3::{
-    exceptions::{PyOverflowError, PyTypeError},
+    exceptions::{PyOverflowError, PyTypeError, PyValueError},
     prelude::*,
 };
 
@@ -57,7 +57,10 @@ impl PyConnection {
             if let Some(id) = callback {
                 self.resolve(py, id, true)?;
             }
-            Err(PyOverflowError::new_err(error.to_string()))
+            Err(match error {
+                DispatchError::Reserved => PyValueError::new_err(error.to_string()),
+                DispatchError::TooLarge { .. } => PyOverflowError::new_err(error.to_string()),
+            })
         })
     }
 
