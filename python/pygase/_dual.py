@@ -150,17 +150,49 @@ def share_loop() -> None:
     _own_loop.set(False)
 
 
-def run_in_thread(coroutine: Coroutine[Any, Any, Any], name: str, daemon: bool) -> threading.Thread:
+def run_in_thread(
+    coroutine: Coroutine[Any, Any, Any], name: str, daemon: bool, give_up: Callable[[], Any]
+) -> threading.Thread:
     """Start a thread that runs a coroutine to its end.
 
     Args:
         coroutine: What to run.
         name: Name of the thread.
         daemon: Whether the process may end while the thread runs.
+        give_up: Called if it cannot begin, in the place of what it would have done at its end.
+
+    Raises:
+        OSError: There is no event loop to be had, as when too many files are open.
+        RuntimeError: There is no thread to be had.
     """
-    thread = threading.Thread(target=_run, args=(coroutine,), name=name, daemon=daemon)
-    thread.start()
+    begun: Future[None] = Future()
+
+    def main() -> None:
+        try:
+            _run(_then(begun, coroutine))
+        except BaseException as error:
+            if begun.done():
+                raise
+            begun.set_exception(error)
+
+    thread = threading.Thread(target=main, name=name, daemon=daemon)
+    try:
+        thread.start()
+    except BaseException:
+        coroutine.close()
+        give_up()
+        raise
+    error = begun.exception()
+    if error is not None:
+        coroutine.close()
+        give_up()
+        raise error
     return thread
+
+
+async def _then(begun: Future[None], coroutine: Coroutine[Any, Any, Any]) -> Any:
+    begun.set_result(None)
+    return await coroutine
 
 
 def check_port(port: int, lowest: int = 0) -> None:
@@ -183,7 +215,12 @@ def check_port(port: int, lowest: int = 0) -> None:
 def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     import asyncio
 
-    return asyncio.run(_alone(coroutine))
+    alone = _alone(coroutine)
+    try:
+        return asyncio.run(alone)
+    finally:
+        alone.close()  # nobody minds that it was not awaited where there was no event loop for it
+        coroutine.close()
 
 
 async def _alone(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -181,7 +181,9 @@ class GameStateMachine:
             ValueError: The interval is not positive.
             RuntimeError: The game loop runs already.
         """
-        return run_in_thread(self._play(self._start(interval), interval), "pygase-game-loop", daemon=False)
+        timer = self._start(interval)
+        give_up = functools.partial(self._ended, timer)
+        return run_in_thread(self._play(timer, interval), "pygase-game-loop", daemon=False, give_up=give_up)
 
     @functools.partial(dual, at_once=_is_stepping)
     def stop(self, timeout: float = 1.0) -> bool:
@@ -272,21 +274,24 @@ class GameStateMachine:
             logger.error("The game loop ends, because time_step or a handler called sys.exit().")
             raise
         finally:
-            timer.stop()
             if shared is not None:
                 await shared.close()
-            with self._lock:
-                self._overruns, self._timer = self.overruns, None
-            try:
-                if not state_of(self._game_state_store).is_paused():
-                    self._push({"game_status": GameStatus.PAUSED})
-            except BaseException as error:
-                if is_end(error):
-                    raise
-                self._errors.report("game state store", error)
-            finally:
-                self._stopped.set()
-                logger.info("Game loop stopped.")
+            self._ended(timer)
+
+    def _ended(self, timer: _core.TickTimer) -> None:
+        timer.stop()
+        with self._lock:
+            self._overruns, self._timer = self.overruns, None
+        try:
+            if not state_of(self._game_state_store).is_paused():
+                self._push({"game_status": GameStatus.PAUSED})
+        except BaseException as error:
+            if is_end(error):
+                raise
+            self._errors.report("game state store", error)
+        finally:
+            self._stopped.set()
+            logger.info("Game loop stopped.")
 
     async def _step(self, loop: Loop, dt: float, event_deadline: float) -> bool:
         """Do a time step, unless the game is paused; whatever user code does, say whether it is not."""

@@ -143,7 +143,8 @@ class Server:
             OSError: The address cannot be used; `PermissionError` if that takes more rights.
             RuntimeError: This server runs already.
         """
-        return run_in_thread(self._start(port, hostname, event_wire).run(), "pygase-server", daemon)
+        session = self._start(port, hostname, event_wire)
+        return run_in_thread(session.run(), "pygase-server", daemon, session.abandon)
 
     @dual
     def shutdown(self) -> None:

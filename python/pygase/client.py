@@ -104,7 +104,8 @@ class Client:
             OSError: The hostname cannot be resolved.
             RuntimeError: This client is connected already.
         """
-        return run_in_thread(self._start(port, hostname).run(), "pygase-client", daemon=False)
+        session = self._start(port, hostname)
+        return run_in_thread(session.run(), "pygase-client", daemon=False, give_up=session.abandon)
 
     def start(self, port: int, hostname: str = "localhost") -> None:
         """Connect to a server in the background; handlers and callbacks run only in `poll`.

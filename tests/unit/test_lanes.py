@@ -87,7 +87,7 @@ def test_run_in_thread():
     async def main():
         seen.append((threading.current_thread().name, threading.current_thread().daemon))
 
-    run_in_thread(main(), "worker", daemon=True).join()
+    run_in_thread(main(), "worker", daemon=True, give_up=seen.clear).join()
     assert seen == [("worker", True)]
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pygase import Backend, Client, GameState, GameStateStore, Server
+from pygase import Backend, Client, GameState, GameStateMachine, GameStateStore, Server
 from pygase.connection import ConnectionStatus
 from pygase.gamestate import GameStateUpdate
 
@@ -272,3 +272,37 @@ def test_handlers_in_the_game_loop_may_end_the_game(connect, wait_for):
     thread.join(5)
     assert not thread.is_alive()
     assert backend.server.port is None
+
+
+def test_what_finds_no_event_loop_leaves_nothing_behind(server, monkeypatch, wait_for):
+    """As when too many files are open: nothing may go on that nobody handles."""
+    client, machine = Client(), GameStateMachine(server.game_state_store)
+    machine.time_step = lambda game_state, dt: {}
+    server.run_in_thread()
+    second = Server(server.game_state_store)
+    calls = {
+        "server": second.run_in_thread,
+        "client": lambda: client.connect_in_thread(server.port),
+        "loop": machine.run_game_loop_in_thread,
+    }
+
+    def no_loop(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "new_event_loop", no_loop)
+        patched.setattr(asyncio.events, "new_event_loop", no_loop)
+        for call in calls.values():
+            with pytest.raises(OSError, match="Too many open files"):
+                call()
+    assert second.port is None and not machine._game_loop_is_running
+    with pytest.raises(RuntimeError, match="not connected"):
+        client.dispatch_event("LOST")
+    try:
+        for call in calls.values():
+            call()
+        wait_for(lambda: server.connections and machine.stats()["ticks"])
+    finally:
+        client.disconnect()
+        second.shutdown()
+        machine.stop()
