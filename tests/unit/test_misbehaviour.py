@@ -1,6 +1,7 @@
 """User code that raises or returns rubbish: it is logged and counted, and the rest goes on."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import re
@@ -240,11 +241,29 @@ def test_who_calls_sys_exit_in_the_main_thread_means_it(place, game, wait_for, c
     assert re.search("Traceback", caplog.text) is None
 
 
+@contextlib.contextmanager
+def played_on(store):
+    """Run a game whose level rises on a store of its own, with a client."""
+    server, client = pygase.Server(store), pygase.Client()
+    machine = pygase.GameStateMachine(store)
+    machine.time_step = lambda game_state, dt: {"level": game_state.level + 1}
+    server.run_in_thread(event_wire=machine)
+    machine.run_game_loop_in_thread(0.01)
+    client.connect_in_thread(server.port)
+    try:
+        yield server, machine, client
+    finally:
+        store.bad = None
+        client.disconnect()
+        server.shutdown()
+        machine.stop()
+
+
 @pytest.mark.parametrize("kind", [GeneratorExit, KeyboardInterrupt, SystemExit, Odd, asyncio.CancelledError])
 def test_a_store_may_raise_whatever_it_likes(kind, wait_for):
     class Store:
         def __init__(self):
-            self.state, self.bad = pygase.GameState(1, level=1), ""
+            self.state, self.bad = pygase.GameState(1, level=1), None
 
         def get_game_state(self):
             return raise_(kind()) if self.bad == "get" else self.state
@@ -255,13 +274,7 @@ def test_a_store_may_raise_whatever_it_likes(kind, wait_for):
             self.state += update
 
     store = Store()
-    server, client = pygase.Server(store), pygase.Client()
-    machine = pygase.GameStateMachine(store)
-    machine.time_step = lambda game_state, dt: {"level": game_state.level + 1}
-    server.run_in_thread(event_wire=machine)
-    machine.run_game_loop_in_thread(0.01)
-    client.connect_in_thread(server.port)
-    try:
+    with played_on(store) as (server, machine, client):
         for bad, others in (("get", (server, machine)), ("push", (machine,))):
             before = [owner.stats()["errors"]["user_error"] for owner in others]
             store.bad = bad
@@ -269,15 +282,10 @@ def test_a_store_may_raise_whatever_it_likes(kind, wait_for):
                 wait_for(
                     lambda owner=owner, errors=errors: owner.stats()["errors"]["user_error"] > errors + 2
                 )
-            store.bad, level = "", store.state.level
+            store.bad, level = None, store.state.level
             client.try_to(lambda game_state, level=level: game_state.level > level + 3 or None, timeout=10)
         store.bad = "push"
         assert machine.stop(5), "a store that cannot be told of the end keeps nobody waiting for it"
-    finally:
-        store.bad = ""
-        client.disconnect()
-        server.shutdown()
-        machine.stop()
 
 
 @pytest.mark.parametrize(
@@ -286,32 +294,22 @@ def test_a_store_may_raise_whatever_it_likes(kind, wait_for):
 def test_a_store_that_misbehaves_is_asked_again(get, wait_for, caplog):
     class Store:
         def __init__(self):
-            self.state, self.get = pygase.GameState(1, level=1), None
+            self.state, self.bad = pygase.GameState(1, level=1), None
 
         def get_game_state(self):
-            return self.state if self.get is None else self.get()
+            return self.state if self.bad is None else self.bad()
 
         def push_update(self, update):
-            if self.get is not None:
-                self.get()
+            if self.bad is not None:
+                self.bad()
             self.state += update
 
     store = Store()
-    server, client = pygase.Server(store), pygase.Client()
-    machine = pygase.GameStateMachine(store)
-    machine.time_step = lambda game_state, dt: {"level": game_state.level + 1}
-    server.run_in_thread(event_wire=machine)
-    machine.run_game_loop_in_thread(0.01)
-    client.connect_in_thread(server.port)
-    try:
+    with played_on(store) as (server, machine, client):
         client.try_to(lambda game_state: game_state.level > 3 or None, timeout=10)
-        store.get = get
+        store.bad = get
         wait_for(lambda: server.stats()["errors"]["user_error"] > 2)
         wait_for(lambda: machine.stats()["errors"]["user_error"] > 2)
-        store.get, level = None, store.state.level
+        store.bad, level = None, store.state.level
         client.wait_until(lambda game_state: game_state.level > level + 3, timeout=10)
         assert 1 <= len(tracebacks(caplog)) <= 3
-    finally:
-        client.disconnect()
-        server.shutdown()
-        machine.stop()
