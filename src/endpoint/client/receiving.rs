@@ -103,7 +103,9 @@ impl ClientConnection {
             return None;
         }
         if self.is_over_for(package.header.sequence) {
-            self.connection.stats.late += 1;
+            // That the session is over is said three times: a copy of what was heard is nothing that was lost.
+            let is_copy = package.header.sequence == self.connection.received.newest;
+            self.connection.stats.late += u64::from(!is_copy);
             return None;
         }
         Some(package)

@@ -411,3 +411,17 @@ fn a_farewell_is_told_as_it_was_said_or_as_a_timeout_however_bad_the_line() {
     }
     assert!(told.keys().any(|(_, is_told)| !is_told), "and some do not: {told:?}");
 }
+
+#[test]
+fn the_copies_of_a_farewell_do_not_count_as_lost() {
+    let mut world = World::new(Conditions::default(), &serde_json::json!({"x": 1}));
+    let at = world.join();
+    world.run(MS * 500);
+    let (now, host) = (world.now, at.ip());
+    assert!(world.server.ban(now, host, None, None, "go"));
+    world.run(MS * 500);
+    let connection = world.only_client().connection_mut();
+    assert_eq!(connection.status(), Status::Disconnected);
+    let stats = connection.stats;
+    assert_eq!((stats.late, stats.duplicate, stats.malformed), (0, 0, 0));
+}
