@@ -15,6 +15,7 @@
 //!
 //! Time is a [`std::time::Duration`] since an epoch of the caller's choosing and always an argument.
 
+mod bell;
 // Only Python has dates; its test needs no Python.
 #[cfg(any(feature = "python", test))]
 mod calendar;

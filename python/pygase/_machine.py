@@ -21,7 +21,7 @@ from pygase._foreign import settled, workers
 from pygase._forks import runs_in_this_process
 from pygase._hints import needs_init
 from pygase._loops import Loop, running
-from pygase._store import GameStateStore, state_of, update_after
+from pygase._store import GameStateStore, state_of, together, update_after
 from pygase._ticks import LoopTimer
 from pygase._user_errors import UserErrors, call_handler, is_end
 from pygase.event import Event, EventHandler, UniversalEventHandler
@@ -259,7 +259,9 @@ class GameStateMachine:
             with workers():
                 while not self._stopping:
                     began = time.monotonic()
-                    if not await self._step(loop, dt, began + EVENT_SHARE * interval):
+                    with together(self._game_state_store):
+                        goes_on = await self._step(loop, dt, began + EVENT_SHARE * interval)
+                    if not goes_on:
                         break
                     self._count_tick(time.monotonic() - began)
                     if shared is not None:

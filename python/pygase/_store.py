@@ -3,7 +3,7 @@
 # Contents
 - `GameStateStore`: keeps the game state and its mirror in the core
 - `StoreWatch`: shares what is in a store, whatever kind of store that is
-- `state_of`, `attributes_of`, `update_after`: helpers for any object that is used as a store
+- `together`, `state_of`, `attributes_of`, `update_after`: helpers for any object that is used as a store
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pygase import _core
@@ -18,7 +20,7 @@ from pygase._hints import needs_init
 from pygase.gamestate import GameState, GameStateUpdate
 from pygase.utils import Sqn
 
-__all__ = ["GameStateStore", "StoreWatch", "attributes_of", "state_of", "update_after"]
+__all__ = ["GameStateStore", "StoreWatch", "attributes_of", "state_of", "together", "update_after"]
 
 
 class GameStateStore:
@@ -182,6 +184,24 @@ class StoreWatch:
         state = state_of(self._store)
         self._seen = state.time_order
         return state
+
+
+@contextmanager
+def together(store: Any) -> Generator[None, None, None]:
+    """Have what is dispatched in a time step sent with what the step pushes, not before.
+
+    Args:
+        store: The store that the step pushes to. With one that is no `GameStateStore` nothing waits.
+    """
+    mirror = getattr(store, "_mirror", None)
+    if not isinstance(mirror, _core.Store):
+        yield
+        return
+    mirror.begin_step()
+    try:
+        yield
+    finally:
+        mirror.end_step()
 
 
 def state_of(store: Any) -> GameState:

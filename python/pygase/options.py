@@ -66,6 +66,11 @@ def _share(lowest: int, highest: int) -> int | None:
     return value
 
 
+def _switch() -> bool | None:
+    value: bool | None = field(default=None, metadata={"switch": True})
+    return value
+
+
 def _port() -> bool | int:
     value: bool | int = field(default=False, metadata={"port": True})
     return value
@@ -88,6 +93,7 @@ class ConnectionOptions:
     max_event_values: int = _count(2048, 16, 2048)
     package_size: int = _count(1200, 256, 2048, " bytes")
     ordered_events: bool = False
+    prompt_events: bool | None = _switch()
     conditions: Conditions | Mapping[str, Any] | str | None = None
 
     def __post_init__(self) -> None:
@@ -134,6 +140,9 @@ class ClientOptions(ConnectionOptions):
             only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
+        prompt_events: Whether an event sets out at once instead of with the next package of the grid, at most
+            one package ahead of it; the ones after come later in turn, so that the rate stays. None means to
+            pygase-rs only; True means to PyGaSe 0.3.1 as well, False to nobody.
         conditions: A bad line for the client to play over, each way, to see how that is:
             the name of a preset (dsl, 4g, satellite, wifi-cafe), a dict such as
             `{"latency": "80ms", "loss": "5%", "seed": 7}`, or `Conditions`. None
@@ -181,6 +190,9 @@ class ServerOptions(ConnectionOptions):
             only an event or a value that cannot be split goes beyond.
         ordered_events: Whether the other side, if it is pygase-rs, handles events from here in the order in
             which they were dispatched. It waits up to 0.1 seconds for one that is late, then goes on without.
+        prompt_events: Whether an event sets out at once instead of with the next package of the grid, at most
+            one package ahead of it; the ones after come later in turn, so that the rate stays. None means to
+            pygase-rs only; True means to PyGaSe 0.3.1 as well, False to nobody.
         conditions: A bad line for the server to play over, each way, to see how that is:
             the name of a preset (dsl, 4g, satellite, wifi-cafe), a dict such as
             `{"latency": "80ms", "loss": "5%", "seed": 7}`, or `Conditions`. All clients share it. None
@@ -257,6 +269,7 @@ class ConnectionSettings(TypedDict, total=False):
     max_event_values: int
     package_size: int
     ordered_events: bool
+    prompt_events: bool | None
     conditions: Conditions | Mapping[str, Any] | str | None
 
 
@@ -336,6 +349,10 @@ def _check(owner: str, option: Field[Any], value: Any) -> None:
             raise TypeError(f"option {option.name} of {owner} must be True, False or a port, not {value!r}")
         if not isinstance(value, bool) and not 1 <= value <= 65535:
             raise ValueError(f"option {option.name} of {owner} must be a port from 1 to 65535, not {value}")
+        return
+    if "switch" in option.metadata:
+        if value is not None and not isinstance(value, bool):
+            raise TypeError(f"option {option.name} of {owner} must be True, False or None, not {value!r}")
         return
     if isinstance(option.default, bool):
         if not isinstance(value, bool):

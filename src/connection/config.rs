@@ -39,6 +39,9 @@ pub struct Config {
     /// Whether a peer of ours is to handle events in the order in which they were dispatched, as far as they arrive
     /// within a tenth of a second of each other.
     pub ordered_events: bool,
+    /// Whether a package goes out early when an event was dispatched that was never sent; the mean rate stays. `None` is
+    /// only to peers of ours.
+    pub prompt_events: Option<bool>,
 }
 
 impl Default for Config {
@@ -58,6 +61,7 @@ impl Default for Config {
             max_event_depth: limits::MAX_DEPTH,
             max_event_values: limits::MAX_NODES,
             ordered_events: false,
+            prompt_events: None,
         }
     }
 }
@@ -115,6 +119,7 @@ impl Config {
                 otherwise.max_event_values,
             ),
             ordered_events: pick(self.ordered_events, &default.ordered_events, otherwise.ordered_events),
+            prompt_events: pick(self.prompt_events, &default.prompt_events, otherwise.prompt_events),
         }
     }
 }

@@ -87,6 +87,11 @@ impl OutgoingEvents {
         (self.queue.len(), self.bytes)
     }
 
+    /// Whether one waits that was never sent: they stand behind those that are sent again.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.queue.back().is_some_and(|last| !last.may_have_come)
+    }
+
     pub(super) fn front(&self) -> Option<&Outgoing> {
         self.queue.front()
     }

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    CallbackId, Connection, ConnectionEvent, DispatchError, SentPackage, events::Outgoing, farewell, token,
+    CallbackId, Connection, ConnectionEvent, DispatchError, SentPackage, Status, events::Outgoing, farewell,
+    token,
 };
 use crate::wire::{Body, EventNumber, Header, PackageWriter, Sqn, WireError};
 
@@ -116,6 +117,13 @@ impl Connection {
         let next = self.outgoing.front()?;
         let number = next.number.filter(|_| self.numbers_events);
         Some(next.event.len() + number.map_or(0, EventNumber::size))
+    }
+
+    /// Whether an event waits that was never sent and is to go early to a peer that `is_ours`, or is none.
+    pub(crate) fn hurries(&self, is_ours: bool) -> bool {
+        self.outgoing.has_fresh()
+            && self.status == Status::Connected
+            && self.config.prompt_events.unwrap_or(is_ours)
     }
 
     /// Names the body of the package sent last, to hear of it from [`Self::take_arrived`].

@@ -13,6 +13,8 @@ crate::counters::counters! {
         bytes_sent: traffic,
         /// Bytes received, dropped datagrams included.
         bytes_received: traffic,
+        /// Packages brought forward because of an event that was never sent.
+        sent_early: traffic,
         /// Own packages the other side acknowledged.
         acknowledged: traffic,
         /// Own packages that were not acknowledged within the package timeout.

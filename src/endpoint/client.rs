@@ -5,7 +5,10 @@ mod sending;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{MAX_CLIENT_EVENT, largest_event};
+use super::{
+    Bell, MAX_CLIENT_EVENT, largest_event,
+    pace::{BellPull, Pace},
+};
 use crate::{
     connection::{CallbackId, Config, Connection, DispatchError, Status},
     state::Replica,
@@ -86,7 +89,9 @@ pub struct ClientConnection {
     merged: Option<Sqn>,
     /// Of the newest package that came in.
     last_header: Header,
-    next_send: Duration,
+    pace: Pace,
+    bell: Arc<Bell>,
+    bell_pull: BellPull,
     /// When the present attempt to reach the server began.
     trying_since: Duration,
     unanswered_said: bool,
@@ -106,6 +111,7 @@ impl Default for ClientConnection {
 impl ClientConnection {
     /// A connection to nowhere yet, with an empty game state.
     pub fn new(config: Config) -> Self {
+        let bell = Arc::default();
         Self {
             connection: Connection::new(config),
             replica: Replica::new(),
@@ -117,7 +123,9 @@ impl ClientConnection {
             asked_after: None,
             merged: None,
             last_header: Header::default(),
-            next_send: Duration::ZERO,
+            pace: Pace::default(),
+            bell_pull: BellPull::of(&bell, 0),
+            bell,
             trying_since: Duration::ZERO,
             unanswered_said: false,
             probes: 0,
@@ -165,7 +173,7 @@ impl ClientConnection {
         self.phase = Phase::Running;
         self.server_is_ours = false;
         self.server_was_ours = false;
-        self.next_send = now;
+        self.pace = Pace::from(now);
         self.trying_since = now;
         self.unanswered_said = false;
         self.probes = 0;
@@ -176,7 +184,7 @@ impl ClientConnection {
         match self.phase {
             Phase::Running if shut_down_server => {
                 self.phase = Phase::ShuttingDown { since: now, copies: 0 };
-                self.next_send = now;
+                self.pace = Pace::from(now);
             }
             Phase::ShuttingDown { .. } if shut_down_server => {}
             Phase::Idle | Phase::Running | Phase::SentAway | Phase::ShuttingDown { .. } => self.close(),
@@ -201,7 +209,20 @@ impl ClientConnection {
         if self.phase == Phase::Closed {
             self.connection.abandon_events();
         }
+        if self.hurries() {
+            self.bell_pull.pull();
+        }
         Ok(())
+    }
+
+    /// Whether an event waits for which the next package is to go early.
+    fn hurries(&self) -> bool {
+        self.phase == Phase::Running && self.connection.hurries(self.server_is_ours)
+    }
+
+    /// By which its driver hears that [`Self::poll_timeout`] may have changed, though nothing came in.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     /// Whether the connection has ended.
@@ -236,7 +257,8 @@ impl ClientConnection {
         match self.phase {
             Phase::Idle | Phase::Closed => None,
             Phase::Running | Phase::SentAway | Phase::ShuttingDown { .. } => {
-                Some(self.next_send.min(self.connection.poll_timeout()))
+                let turn = if self.bell.has_rung() { Duration::ZERO } else { self.pace.turn };
+                Some(turn.min(self.connection.poll_timeout()))
             }
         }
     }

@@ -12,6 +12,7 @@ mod client;
 mod commons;
 mod config;
 mod counters;
+mod pace;
 mod peer;
 mod reasons;
 mod schedule;
@@ -21,6 +22,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use crate::bell::Bell;
 pub(crate) use bucket::Bucket;
 pub use client::{ClientAction, ClientConnection};
 pub use commons::Commons;

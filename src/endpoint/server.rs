@@ -12,8 +12,9 @@ use std::{
 };
 
 use super::{
-    Counters, Gauges, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConfig, ServerConnection, admission::Admission,
-    bans::Bans, bucket::Bucket, commons::Commons, schedule::Wheel, session::Belongs,
+    Bell, Counters, Gauges, Peer, SHUT_ME_DOWN, SHUTDOWN, ServerConfig, ServerConnection,
+    admission::Admission, bans::Bans, bucket::Bucket, commons::Commons, pace::Pace, schedule::Wheel,
+    session::Belongs,
 };
 use crate::{
     connection::{Config, Status},
@@ -46,7 +47,7 @@ struct Entry {
     /// Where it is sent to.
     address: SocketAddr,
     /// When its turn is. A turn that comes at another time is one that was moved.
-    turn: Duration,
+    pace: Pace,
     packages: Bucket,
     event_bytes: Bucket,
 }
@@ -77,6 +78,10 @@ pub struct ServerEndpoint {
     shard: usize,
     wheel: Wheel,
     due: VecDeque<usize>,
+    /// Rung by connections with fresh events.
+    bell: Arc<Bell>,
+    /// Room for those that rang.
+    rang: Vec<usize>,
     answers: VecDeque<(SocketAddr, Vec<u8>)>,
     events: VecDeque<ServerEvent>,
     next_sweep: Duration,
@@ -98,6 +103,8 @@ impl ServerEndpoint {
         secret: [u8; 16],
         commons: &Commons,
     ) -> Self {
+        let bell = Arc::default();
+        store.lock().unwrap_or_else(PoisonError::into_inner).add_bell(&bell);
         Self {
             config,
             of_connections: Arc::new(config.connection),
@@ -111,6 +118,8 @@ impl ServerEndpoint {
             commons: commons.clone(),
             wheel: Wheel::new(),
             due: VecDeque::new(),
+            bell,
+            rang: Vec::new(),
             answers: VecDeque::new(),
             events: VecDeque::new(),
             next_sweep: Duration::ZERO,
@@ -169,6 +178,11 @@ impl ServerEndpoint {
     /// events has not heard of it: without end, they would come and go while it does something else.
     pub fn set_unheard(&mut self, unheard: usize) {
         self.commons.set_unheard(unheard);
+    }
+
+    /// By which its driver hears that [`Self::poll_timeout`] may have changed, though nothing came in.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     /// What was seen so far.
@@ -259,7 +273,7 @@ impl ServerEndpoint {
         }
         if was == Status::Disconnected && connection.connection().status() == Status::Connected {
             if let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) {
-                entry.turn = Duration::ZERO;
+                entry.pace = Pace::default();
             }
             self.due.push_back(key);
         }

@@ -5,7 +5,7 @@ mod sending;
 
 use std::{sync::Arc, time::Duration};
 
-use super::{MAX_SERVER_EVENT, admission::Proven, largest_event};
+use super::{MAX_SERVER_EVENT, admission::Proven, largest_event, pace::BellPull};
 use crate::{
     connection::{CallbackId, Config, Connection, DispatchError, NumberedArrivals, Receipt, Status, Token},
     state::{PeerKind, Store, View},
@@ -40,6 +40,8 @@ pub struct ServerConnection {
     driver: Driver,
     /// How often an endpoint has begun to drive it.
     stay: u64,
+    /// For a fresh event.
+    bell: BellPull,
     hello: bool,
     /// By which the client may take the session to another address.
     token: Option<Token>,
@@ -89,6 +91,7 @@ impl ServerConnection {
             view: None,
             driver: Driver::Server,
             stay: 0,
+            bell: BellPull::default(),
             hello: false,
             token: None,
             given_after: None,
@@ -141,6 +144,9 @@ impl ServerConnection {
         {
             self.lose_client();
         }
+        if self.hurries() {
+            self.bell.pull();
+        }
         Ok(())
     }
 
@@ -175,9 +181,10 @@ impl ServerConnection {
         self.stay
     }
 
-    /// Makes the caller the one that drives it: its stay.
-    pub(super) fn claim(&mut self) -> u64 {
+    /// Makes the caller the one that drives it: its stay. It rings `bell` from now on.
+    pub(super) fn claim(&mut self, bell: BellPull) -> u64 {
         self.stay += 1;
+        self.bell = bell;
         self.stay
     }
 

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+mod early;
 mod events;
 mod limits;
 mod merging;

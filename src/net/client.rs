@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::clock;
 use super::commands;
-use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, wait};
+use super::driver::{Alarm, Doorbell, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, wait};
 use super::error::NetError;
 use super::fork;
 use super::inbox::{ClientNotice, Inbox, Notice};
@@ -264,10 +264,11 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         let mut alarm = Alarm::new();
+        let mut doorbell = Doorbell::of(lock(&self.connection).bell());
         loop {
             let Some((is_busy, deadline)) = self.turn() else { return };
             let Self { socket, commands, failures, .. } = &mut self;
-            match wait(commands, socket, failures, &mut alarm, deadline, is_busy).await {
+            match wait(commands, socket, failures, &mut alarm, &mut doorbell, deadline, is_busy).await {
                 Wake::Turn => {}
                 Wake::Command(Command::Disconnect { shut_down_server }) => self.disconnect(shut_down_server),
                 Wake::Stop => {

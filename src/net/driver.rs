@@ -1,4 +1,4 @@
-//! What the loops of servers and clients share: catching panics, pausing, waiting for a moment.
+//! What the loops of servers and clients share: catching panics, pausing, waiting for a moment or for a bell.
 //!
 //! Must not know what is driven.
 
@@ -6,16 +6,18 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::process;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake as Woken, Waker};
 use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::clock;
 use super::inbox::Inbox;
 use super::udp::{Counters, Received, UdpSocket, add};
+use super::{clock, fork};
+use crate::endpoint::Bell;
 
 /// How long a loop leaves the socket alone after the system or a panic spoiled its turn.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -36,13 +38,14 @@ pub(super) enum Wake<C> {
     Stop,
 }
 
-/// Waits until there is something to receive, `deadline` has come, or somebody wants something; not at all if the loop
-/// `is_busy`.
+/// Waits until there is something to receive, `deadline` has come, the bell has rung, or somebody wants something; not at
+/// all if the loop `is_busy`.
 pub(super) async fn wait<C>(
     commands: &mut Receiver<C>,
     socket: &UdpSocket,
     failures: &mut Failures,
     alarm: &mut Alarm,
+    doorbell: &mut Doorbell,
     deadline: Option<Duration>,
     is_busy: bool,
 ) -> Wake<C> {
@@ -58,6 +61,9 @@ pub(super) async fn wait<C>(
         }
         let pause = failures.pausing();
         if pause.is_none() && (is_busy || socket.poll_readable(context).is_ready()) {
+            return Poll::Ready(Wake::Turn);
+        }
+        if doorbell.poll(context).is_ready() && pause.is_none() {
             return Poll::Ready(Wake::Turn);
         }
         // During a pause nothing happens, whatever is due; after it the socket is looked at again at once.
@@ -151,5 +157,49 @@ impl Alarm {
             self.sleep.as_mut().reset(Instant::from_std(clock::instant(at)));
         }
         self.sleep.as_mut().poll(context)
+    }
+}
+
+/// The loop's end of a bell.
+pub(super) struct Doorbell {
+    bell: Arc<Bell>,
+    /// Of the task that is woken.
+    waker: Option<Waker>,
+}
+
+impl Doorbell {
+    /// That of `bell`, which wakes nobody yet.
+    pub(super) fn of(bell: &Arc<Bell>) -> Self {
+        Self { bell: Arc::clone(bell), waker: None }
+    }
+
+    /// Ready when it has rung; wakes the task then.
+    fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            let waker = context.waker().clone();
+            self.waker = Some(waker.clone());
+            let _step = fork::step();
+            self.bell.set_waker(Arc::new(Sleeper { process: process::id(), waker }).into());
+        }
+        if self.bell.has_rung() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// A loop that can be woken by its own process only: the child of a fork has a copy of the bell, and what it would wake
+/// is the parent's.
+struct Sleeper {
+    process: u32,
+    waker: Waker,
+}
+
+impl Woken for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if process::id() == self.process {
+            self.waker.wake_by_ref();
+        }
     }
 }

@@ -16,14 +16,14 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::clock;
 use super::commands;
-use super::driver::{Alarm, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, message, wait};
+use super::driver::{Alarm, Doorbell, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, message, wait};
 use super::error::NetError;
 use super::fork;
 use super::inbox::{Inbox, Notice};
 use super::line::Line;
 use super::log::{Log, Troubles};
 use super::udp::{self, BATCH, Counters, Outbox, SocketStats, UdpSocket};
-use crate::endpoint::{self, Commons, Peer, ServerConfig, ServerEndpoint};
+use crate::endpoint::{self, Bell, Commons, Peer, ServerConfig, ServerEndpoint};
 use crate::recording::Way;
 use crate::state::Store;
 
@@ -34,6 +34,10 @@ trait Endpoint: Send + 'static {
     fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) -> Option<SocketAddr>;
     fn poll_timeout(&self) -> Option<Duration>;
     fn poll_notice(&mut self) -> Option<Notice>;
+    /// Rung when something may be due earlier than it said.
+    fn bell(&self) -> Arc<Bell> {
+        Arc::default()
+    }
     /// How many clients that are gone are not known to be: see [`ServerEndpoint::set_unheard`].
     fn set_unheard(&mut self, _unheard: usize) {}
     /// What was lost or dropped so far.
@@ -63,6 +67,10 @@ impl Endpoint for ServerEndpoint {
 
     fn poll_notice(&mut self) -> Option<Notice> {
         self.poll_event().map(Notice::Server)
+    }
+
+    fn bell(&self) -> Arc<Bell> {
+        Arc::clone(self.bell())
     }
 
     fn set_unheard(&mut self, unheard: usize) {
@@ -267,13 +275,14 @@ impl<E: Endpoint> Shard<E> {
             let _inside = runtime.enter();
             Driver {
                 socket: UdpSocket::adopt(socket, BATCH)?.behind(line),
-                endpoint,
                 commands: receiver,
                 outbox: Outbox::default(),
                 notices: Vec::new(),
                 unheard: 0,
                 failures: Failures::new(Arc::clone(&counters), Arc::clone(&inbox)),
                 alarm: Alarm::new(),
+                doorbell: Doorbell::of(&endpoint.bell()),
+                endpoint,
                 counters: Arc::clone(&counters),
                 log: Log::new(Arc::clone(&inbox)),
                 inbox,
@@ -357,6 +366,7 @@ struct Driver<E> {
     unheard: usize,
     failures: Failures,
     alarm: Alarm,
+    doorbell: Doorbell,
     counters: Arc<Counters>,
     log: Log,
     inbox: Arc<Inbox>,
@@ -366,9 +376,9 @@ impl<E: Endpoint> Driver<E> {
     async fn run(mut self) -> E {
         loop {
             let is_busy = self.turn();
-            let Self { socket, endpoint, commands, failures, alarm, .. } = &mut self;
+            let Self { socket, endpoint, commands, failures, alarm, doorbell, .. } = &mut self;
             let deadline = failures.catch(|| endpoint.poll_timeout()).flatten();
-            match wait(commands, socket, failures, alarm, deadline, is_busy).await {
+            match wait(commands, socket, failures, alarm, doorbell, deadline, is_busy).await {
                 Wake::Turn => {}
                 Wake::Command(command) => {
                     let _step = fork::step();

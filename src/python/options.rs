@@ -83,6 +83,7 @@ fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()
         "max_event_depth" => config.max_event_depth = value.extract()?,
         "max_event_values" => config.max_event_values = value.extract()?,
         "package_size" => config.package_size = value.extract()?,
+        "prompt_events" => config.prompt_events = value.extract()?,
         "ordered_events" => config.ordered_events = value.extract()?,
         // Of the socket, not of the connection: see `line`.
         "conditions" | "shards" => {}

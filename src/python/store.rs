@@ -64,6 +64,17 @@ impl PyStore {
         self.report(&merged, LEFT_OUT)
     }
 
+    /// A step of the game begins: until `end_step` nothing is sent earlier than it would be anyway, so that the
+    /// events of the step come with what it changes.
+    fn begin_step(&self) {
+        lock(&self.store).begin_step();
+    }
+
+    /// What the step changes has been pushed.
+    fn end_step(&self) {
+        lock(&self.store).end_step();
+    }
+
     /// How it stands: time order, how many values (maps included) and how many bytes of keys and values are alive,
     /// how many deletions are remembered.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

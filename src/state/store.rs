@@ -3,12 +3,13 @@
 //! Owns when the time order goes on. Knows no view: views come to it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::delta::{Encoder, Encoding, Span};
 use super::merge::Merged;
 use super::tree::{NodeId, Revision, Tree};
+use crate::bell::Bell;
 use crate::wire::{Sqn, WireError};
 
 /// How long a view that needs a new time order waits for the game to make one.
@@ -46,6 +47,8 @@ pub struct Store {
     cache: HashMap<(Span, bool), Arc<Encoding>>,
     cached_at: Revision,
     encodings: u64,
+    /// Of those who send it.
+    bells: Vec<Weak<Bell>>,
 }
 
 impl Store {
@@ -67,8 +70,26 @@ impl Store {
             cache: HashMap::new(),
             cached_at: Revision::ZERO,
             encodings: 0,
+            bells: Vec::new(),
         };
         Ok((store, merged))
+    }
+
+    /// Has `bell` held during steps of the game.
+    pub(crate) fn add_bell(&mut self, bell: &Arc<Bell>) {
+        self.bells.retain(|bell| bell.strong_count() > 0);
+        self.bells.push(Arc::downgrade(bell));
+    }
+
+    /// A step of the game begins: until [`Self::end_step`], nothing is sent earlier than it would be anyway, so that
+    /// the events of the step come with what it changes.
+    pub fn begin_step(&self) {
+        self.bells.iter().filter_map(Weak::upgrade).for_each(|bell| bell.hold());
+    }
+
+    /// What the step changes has been pushed.
+    pub fn end_step(&self) {
+        self.bells.iter().filter_map(Weak::upgrade).for_each(|bell| bell.release());
     }
 
     /// Merges an update. Its time order becomes the store's; where it is not newer, the store's own goes on

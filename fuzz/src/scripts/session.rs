@@ -13,6 +13,7 @@ use pygase::wire::{Kind, Package, Sqn, msgpack};
 
 use super::ledger::Ledger;
 use super::line::Line;
+use super::prompt_events;
 use crate::allocation::{limited, live};
 use crate::generate;
 use crate::input::Input;
@@ -39,10 +40,10 @@ struct World {
 }
 
 impl World {
-    fn new(input: &mut Input<'_>) -> Self {
+    fn new(input: &mut Input<'_>, prompt_events: Option<bool>) -> Self {
         let store = Store::new(generate::sqn(input), b"\x81\xa1x\x01").expect("a state");
         let store = Arc::new(Mutex::new(store));
-        let connection = Config { ordered_events: input.one_in(4), ..Config::default() };
+        let connection = Config { ordered_events: input.one_in(4), prompt_events, ..Config::default() };
         let config = ServerConfig { max_connections: 8, connection, ..ServerConfig::default() };
         Self {
             now: Duration::from_secs(1),
@@ -134,11 +135,13 @@ fn address(host: u8, port: u16) -> SocketAddr {
 /// A server, up to three clients of ours on honest lines, and liars who know neither addresses nor numbers.
 pub(super) fn session(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let mut world = World::new(&mut input);
+    let mut world = World::new(&mut input, prompt_events(bytes.len()));
     let mut clients: Vec<Client> = (0..=input.below(3))
         .map(|number| {
             let mut connection = ClientConnection::default();
-            Arc::make_mut(&mut connection.connection_mut().config).ordered_events = number == 1;
+            let config = Arc::make_mut(&mut connection.connection_mut().config);
+            config.ordered_events = number == 1;
+            config.prompt_events = prompt_events(bytes.len() / 3 + number);
             connection.connect(world.now);
             let at = address(1, 1000 + number as u16);
             let (up, down) = Default::default();
@@ -266,7 +269,7 @@ fn note(world: &World, clients: &mut [Client]) {
 /// A server and liars, who see all that is sent to them, with a few addresses.
 pub(super) fn server(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let mut world = World::new(&mut input);
+    let mut world = World::new(&mut input, prompt_events(bytes.len()));
     let before = live();
     let mut seen: HashMap<SocketAddr, Sqn> = HashMap::new();
     let mut own: HashMap<SocketAddr, Sqn> = HashMap::new();

@@ -8,6 +8,7 @@ use pygase::{ClientConnection, Connection};
 
 use super::ledger::Ledger;
 use super::line::Line;
+use super::prompt_events;
 use crate::allocation::{limited, live};
 use crate::generate;
 use crate::input::Input;
@@ -92,7 +93,8 @@ fn poll(connection: &mut Connection, listening: bool) -> Option<ConnectionEvent>
 pub(super) fn client(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let before = live();
-    let mut client = ClientConnection::default();
+    let config = Config { prompt_events: prompt_events(bytes.len()), ..Config::default() };
+    let mut client = ClientConnection::new(config);
     let mut now = Duration::from_secs(1);
     client.connect(now);
     let (mut sent, mut last, mut begun, mut got) = (0_u32, Sqn::ZERO, now, 0);

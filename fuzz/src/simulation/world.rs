@@ -147,7 +147,8 @@ pub(super) fn server_address() -> SocketAddr {
 impl World {
     /// A server, ours or an original, without clients.
     pub(super) fn new(seed: u64, conditions: Conditions, is_ours: bool, ordered_events: bool) -> Self {
-        let config = Config { ordered_events, ..Config::default() };
+        let prompt_events = [None, Some(true), Some(false)][seed as usize / 2 % 3];
+        let config = Config { ordered_events, prompt_events, ..Config::default() };
         let mut world = Self {
             now: Duration::from_secs(10),
             network: Network::new(seed, conditions),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{HELLO, admission, reasons::SHUT_DOWN},
-    ClientConnection, Greeting, PROBES_AFTER_SHUTDOWN, Phase, SLOW_INTERVAL,
+    ClientConnection, Greeting, PROBES_AFTER_SHUTDOWN, Pace, Phase, SLOW_INTERVAL,
 };
 use crate::{
     connection::{Receipt, Status},
@@ -82,7 +82,7 @@ impl ClientConnection {
         }
         if first || silent || is_another || is_answer {
             // What we send next proves our address or asks for the state: the sooner, the sooner it comes.
-            self.next_send = now;
+            self.pace.turn = now;
         }
         if receipt != Receipt::Refused {
             self.take_state(now, receipt, &package);
@@ -232,7 +232,8 @@ impl ClientConnection {
         self.connection.abandon_unretried();
         self.trying_since = now;
         // Nobody who was kicked gets an answer at the old port.
-        (self.probes, self.next_send) =
-            if reason == SHUT_DOWN { (0, now + SLOW_INTERVAL) } else { (PROBES_AFTER_SHUTDOWN, now + REST) };
+        let (probes, pause) =
+            if reason == SHUT_DOWN { (0, SLOW_INTERVAL) } else { (PROBES_AFTER_SHUTDOWN, REST) };
+        (self.probes, self.pace) = (probes, Pace::from(now + pause));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{CLIENT_PREFIX, HELLO, SHUTDOWN, datagram_limit, events_per_package},
-    ClientAction, ClientConnection, PROBES_AFTER_SHUTDOWN, Phase, SLOW_INTERVAL,
+    ClientAction, ClientConnection, PROBES_AFTER_SHUTDOWN, Pace, Phase, SLOW_INTERVAL,
 };
 use crate::{
     connection::{Status, TOKEN_EVENT_SIZE, token_event},
@@ -26,7 +26,11 @@ impl ClientConnection {
     /// Appends a datagram for the server to `out`, if one is due; call it until it says no, then see to
     /// [`Self::poll_action`] before anything is sent again.
     pub fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) -> bool {
-        if now < self.next_send {
+        if self.bell.has_rung() {
+            self.bell.take(&mut Vec::new());
+            self.hasten(now);
+        }
+        if now < self.pace.turn {
             return false;
         }
         match self.phase {
@@ -35,7 +39,7 @@ impl ClientConnection {
                 let (all, gap) = SHUTDOWN_COPIES;
                 out.extend_from_slice(SHUTDOWN);
                 self.phase = Phase::ShuttingDown { since, copies: copies + 1 };
-                self.next_send = now + gap;
+                self.pace = Pace::from(now + gap);
                 if copies + 1 == all {
                     self.close();
                 }
@@ -92,10 +96,18 @@ impl ClientConnection {
             token.is_none_or(|token| writer.push_event(&token_event(&token), MAX_DATAGRAM))
         });
         self.connection.fill_package(now, header.sequence, limit, events, out, start);
-        // An absolute grid: the interval holds on average, however late a turn comes.
-        let next = self.next_send + interval;
-        self.next_send = if next > now { next } else { now + interval };
+        self.bell_pull.let_go();
+        self.pace.advance(now, interval);
+        // Of many events some wait for another package.
+        self.hasten(now);
         written
+    }
+
+    /// Brings the next package forward if a fresh event waits for it.
+    fn hasten(&mut self, now: Duration) {
+        if self.hurries() && self.pace.hasten(now, self.connection.interval(now)) {
+            self.connection.stats.sent_early += 1;
+        }
     }
 
     /// Whether the server has shown that it receives what we send, or we have waited long enough.

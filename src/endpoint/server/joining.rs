@@ -9,6 +9,7 @@ use super::{
         bucket::Bucket,
         commons::Room,
         empty_update,
+        pace::{BellPull, Pace},
         reasons::FULL,
         session::{Lapsed, write_farewell},
     },
@@ -80,7 +81,7 @@ impl ServerEndpoint {
             let mut connection = peer.lock();
             connection.begin(now, proven, token, &self.lock_store());
             self.commons.name_session(None, connection.token(), &peer);
-            connection.claim()
+            connection.claim(BellPull::of(&self.bell, self.next_key()))
         };
         let key = self.enter(from, &peer, stay);
         self.counters.proven += 1;
@@ -96,14 +97,20 @@ impl ServerEndpoint {
         self.announce(&peer, &connection);
     }
 
+    /// The key of the next connection that enters.
+    fn next_key(&self) -> usize {
+        self.free.last().copied().unwrap_or(self.entries.len())
+    }
+
     /// Drives the connection of `peer`, at `address`, from here on: its key.
     fn enter(&mut self, address: SocketAddr, peer: &Arc<Peer>, stay: u64) -> usize {
-        let key = self.free.pop().unwrap_or(self.entries.len());
+        let key = self.next_key();
+        self.free.pop();
         let entry = Some(Entry {
             peer: Arc::clone(peer),
             stay,
             address,
-            turn: Duration::ZERO,
+            pace: Pace::default(),
             packages: Bucket::default(),
             event_bytes: Bucket::default(),
         });
@@ -138,7 +145,7 @@ impl ServerEndpoint {
         let key = if let Some(key) = known {
             if let Some(entry) = self.entries.get_mut(key).and_then(Option::as_mut) {
                 entry.address = to;
-                entry.turn = Duration::ZERO;
+                entry.pace = Pace::default();
             }
             self.by_address.remove(&from);
             self.by_address.insert(to, key);
@@ -148,7 +155,8 @@ impl ServerEndpoint {
             if let Some(floor) = connection.floor() {
                 self.commons.lower_floor(self.shard, floor);
             }
-            self.enter(to, peer, connection.claim())
+            let pull = BellPull::of(&self.bell, self.next_key());
+            self.enter(to, peer, connection.claim(pull))
         };
         self.commons.relocate(from, to);
         peer.set_address(to);

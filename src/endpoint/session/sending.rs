@@ -32,6 +32,7 @@ impl ServerConnection {
         out: &mut Vec<u8>,
     ) {
         let early = self.is_early();
+        self.bell.let_go();
         scratch.clear();
         let number = self.write_update(now, store, early, scratch);
         if scratch.is_empty() {
@@ -83,6 +84,11 @@ impl ServerConnection {
         let update = empty_update(self.last_client_time_order);
         write_farewell(header, &update, reason, out);
         self.connection.fill_package(now, header.sequence, MAX_DATAGRAM, 0, out, 0);
+    }
+
+    /// Whether an event waits for which the next package is to go early.
+    pub(in crate::endpoint) fn hurries(&self) -> bool {
+        self.driver == Driver::Server && self.connection.hurries(self.hello) && !self.is_early()
     }
 
     /// Whether the next package may follow in less than an interval: there is more of a large state for a client

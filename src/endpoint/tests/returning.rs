@@ -79,6 +79,8 @@ fn who_starts_anew_on_the_port_of_a_session_that_goes_on_replaces_it() {
         world.run(MS * if lost_first { 6000 } else { 10 });
         let was = if lost_first { take() } else { Vec::new() };
         peer.lock().dispatch(event("FOR THE FIRST"), Some(7)).unwrap();
+        // What is under way to the first must not be the first thing that the other gets.
+        world.run(MS * 10);
         let mut anew = ClientConnection::default();
         anew.connect(world.now);
         world.clients.insert(at, anew);
