@@ -44,11 +44,12 @@ impl PyServerConnection {
 
     #[getter]
     fn last_client_time_order<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        match slf.as_super().get().core() {
-            Core::Server(peer) => shim::to_sqn(py, peer.lock().last_client_time_order),
-            Core::Plain(_) | Core::Client(_) => shim::to_sqn(py, Sqn::ZERO),
-        }
+        let time_order = match slf.as_super().get().core() {
+            Core::Server(peer) => peer.lock().last_client_time_order,
+            Core::Plain(_) | Core::Client(_) => Sqn::ZERO,
+        };
+        // Without the lock: Python may let another thread run here, which may wait for it and never lets this one on.
+        shim::to_sqn(slf.py(), time_order)
     }
 
     #[setter]
