@@ -1,4 +1,4 @@
-"""No lock of the core is held where Python code may run: whoever waited for it would hold the GIL for ever."""
+"""No lock of the core is held where Python code may run: who waited for it would hold the GIL for ever."""
 
 from __future__ import annotations
 
