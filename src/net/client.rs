@@ -3,25 +3,26 @@
 //! Owns that thread, its runtime and the connected sockets. A [`ClientConnection`] is shared with the thread of the
 //! game; its lock is never held over a call to the system. Nothing but its end ends a task.
 
+mod task;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{future, io, mem, process, thread};
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Sender};
 
 use super::clock;
 use super::commands;
-use super::driver::{Alarm, Doorbell, Failures, RECEIVES_PER_TURN, SENDS_PER_TURN, Wake, wait};
+use super::driver::Failures;
 use super::error::NetError;
-use super::fork;
-use super::inbox::{ClientNotice, Inbox, Notice};
+use super::inbox::Inbox;
 use super::line::Line;
-use super::log::{Log, Troubles};
-use super::udp::{self, Counters, Outbox, SocketStats, UdpSocket, add};
-use crate::connection::Status;
-use crate::endpoint::{ClientAction, ClientConnection};
+use super::log::Log;
+use super::udp::{self, Counters, Outbox, SocketStats, UdpSocket};
+use crate::endpoint::ClientConnection;
+use task::{Command, End, Shared, Task};
 
 /// How many datagrams a client receives at once: its server sends one at a time, in bulk a few.
 const BATCH: usize = 8;
@@ -57,21 +58,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How many commands may wait for a task; who has another waits for room.
 const MAX_COMMANDS: usize = 4;
-
-/// What a client asks of its task. Whoever does waits until it is over.
-#[derive(Debug)]
-enum Command {
-    Disconnect { shut_down_server: bool },
-}
-
-/// What a client and its task share.
-#[derive(Debug)]
-struct Shared {
-    counters: Arc<Counters>,
-    remote: Mutex<SocketAddr>,
-    is_over: Mutex<bool>,
-    over: Condvar,
-}
 
 /// A connection that is driven, from [`UdpClient::start`] to [`UdpClient::disconnect`] or [`UdpClient::stop`] (or until
 /// it is dropped).
@@ -189,7 +175,8 @@ impl UdpClient {
         in_time
     }
 
-    /// Ends the connection at once and waits until its socket is closed. [`ClientNotice::Closed`] is the last notice.
+    /// Ends the connection at once and waits until its socket is closed. [`ClientNotice::Closed`](super::ClientNotice::Closed) is
+    /// the last notice.
     pub fn stop(&self) {
         let commands = lock(&self.commands).take();
         if process::id() != self.process {
@@ -224,221 +211,6 @@ fn connect_first(remotes: &[SocketAddr]) -> io::Result<(std::net::UdpSocket, usi
         }
     }
     Err(error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
-}
-
-/// Says that a task is over when it is, however that came about.
-struct End {
-    shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.inbox.push(Notice::Client(ClientNotice::Closed));
-        *lock(&self.shared.is_over) = true;
-        self.shared.over.notify_all();
-    }
-}
-
-/// What drives one connection.
-struct Task {
-    socket: UdpSocket,
-    remotes: Vec<SocketAddr>,
-    /// Which of `remotes` it is about.
-    current: usize,
-    /// Nothing may be sent before there is a new socket.
-    needs_port: bool,
-    /// How often it was refused when last looked at.
-    refused: u64,
-    connection: Arc<Mutex<ClientConnection>>,
-    commands: Receiver<Command>,
-    outbox: Outbox,
-    failures: Failures,
-    shared: Arc<Shared>,
-    log: Log,
-    inbox: Arc<Inbox>,
-    /// The last of the fields: dropped when the socket is closed.
-    _end: End,
-}
-
-impl Task {
-    async fn run(mut self) {
-        let mut alarm = Alarm::new();
-        let mut doorbell = Doorbell::of(lock(&self.connection).bell());
-        loop {
-            let Some((is_busy, deadline)) = self.turn() else { return };
-            let Self { socket, commands, failures, .. } = &mut self;
-            match wait(commands, socket, failures, &mut alarm, &mut doorbell, deadline, is_busy).await {
-                Wake::Turn => {}
-                Wake::Command(Command::Disconnect { shut_down_server }) => self.disconnect(shut_down_server),
-                Wake::Stop => {
-                    self.disconnect(false);
-                    let _step = fork::step();
-                    self.tell();
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Receives, steps, sends, tells: whether there is more to do at once, and when there is otherwise. None when it
-    /// is over.
-    fn turn(&mut self) -> Option<(bool, Option<Duration>)> {
-        let _step = fork::step();
-        let is_busy = self.receive() | self.send();
-        self.tell();
-        let Self { failures, connection, .. } = self;
-        if lock(connection).is_closed() {
-            return None;
-        }
-        Some((is_busy, failures.catch(|| lock(connection).poll_timeout()).flatten()))
-    }
-
-    fn disconnect(&mut self, shut_down_server: bool) {
-        let _step = fork::step();
-        let connection = &self.connection;
-        self.failures.catch(|| lock(connection).disconnect(clock::now(), shut_down_server));
-    }
-
-    /// Takes in what is there: whether there is more.
-    fn receive(&mut self) -> bool {
-        if self.failures.pausing().is_some() {
-            return false;
-        }
-        for _ in 0..RECEIVES_PER_TURN {
-            let now = clock::now();
-            let Self { socket, connection, shared, failures, log, .. } = self;
-            let wants_packages = log.wants_packages();
-            let received = socket.receive(&shared.counters, |from, bytes| {
-                if wants_packages {
-                    log.package("received from", from, bytes);
-                }
-                // Locked when the call to the system is over.
-                failures.catch(|| lock(connection).handle_datagram(now, bytes));
-            });
-            if !failures.may_receive_more(now, received) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Sends what is due and does what the connection asks for: whether there is more.
-    fn send(&mut self) -> bool {
-        for _ in 0..SENDS_PER_TURN / BATCH {
-            if self.needs_port && !self.connect() {
-                return false;
-            }
-            let Some(step) = self.step() else {
-                // Whatever is due is still due: not at once again.
-                self.outbox.clear();
-                self.failures.pause(clock::now());
-                return false;
-            };
-            if self.log.wants_packages() {
-                self.outbox.iter().for_each(|(to, bytes)| self.log.package("sent to", to, bytes));
-            }
-            self.socket.send_connected(&mut self.outbox, &self.shared.counters);
-            self.needs_port = step.fresh_port;
-            if step.unanswered {
-                self.inbox.push(Notice::Client(ClientNotice::Unanswered));
-            }
-            if self.is_refused() || step.unanswered {
-                self.try_next_address();
-            }
-            if step.is_done && !self.needs_port {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Lets the connection act; what it wants sent is in the outbox after. None if it panicked.
-    fn step(&mut self) -> Option<Step> {
-        let Self { connection, outbox, failures, .. } = self;
-        let to = *lock(&self.shared.remote);
-        failures.catch(|| {
-            let now = clock::now();
-            let mut connection = lock(connection);
-            if connection.poll_timeout().is_some_and(|at| at <= now) {
-                connection.handle_timeout(now);
-            }
-            while outbox.len() < BATCH {
-                if !connection.poll_transmit(now, outbox.buffer()) {
-                    break;
-                }
-                outbox.seal(to);
-            }
-            let mut step = Step { is_done: outbox.len() < BATCH, ..Step::default() };
-            while let Some(action) = connection.poll_action() {
-                match action {
-                    ClientAction::FreshPort => step.fresh_port = true,
-                    ClientAction::Unanswered => step.unanswered = true,
-                    // Seen by the loop when everything is sent.
-                    ClientAction::Closed => {}
-                }
-            }
-            step
-        })
-    }
-
-    /// Whether the server's address has refused since this was last asked.
-    fn is_refused(&mut self) -> bool {
-        let refused = self.shared.counters.snapshot().refused;
-        mem::replace(&mut self.refused, refused) < refused
-    }
-
-    /// Turns to the next of several addresses, while none has answered.
-    fn try_next_address(&mut self) {
-        if self.remotes.len() > 1 && self.shared.counters.snapshot().datagrams_received == 0 {
-            self.current = (self.current + 1) % self.remotes.len();
-            self.needs_port = true;
-        }
-    }
-
-    /// Goes on from a new port. If there is none to be had, nothing must be sent from the old one: an original server
-    /// would take it for the session that it knows. It is tried again after a pause.
-    fn connect(&mut self) -> bool {
-        let Some(remote) = self.remotes.get(self.current).copied() else { return false };
-        if udp::connect(remote).and_then(|socket| self.socket.replace(socket)).is_ok() {
-            *lock(&self.shared.remote) = remote;
-            self.needs_port = false;
-        } else {
-            add(&self.shared.counters.connect_failed, 1);
-            self.failures.pause(clock::now());
-        }
-        !self.needs_port
-    }
-
-    fn tell(&mut self) {
-        let (has_event, status, stats) = {
-            let connection = lock(&self.connection);
-            let connection = connection.connection();
-            (connection.has_event(), connection.status(), connection.stats)
-        };
-        let troubles = || {
-            let totals = stats.dropped().chain(self.shared.counters.snapshot().dropped()).collect();
-            Troubles { peer: Some(*lock(&self.shared.remote)), totals }
-        };
-        if status == Status::Connecting {
-            // Nothing has answered yet, and that is said elsewhere.
-            self.log.pass_over(&troubles());
-        } else {
-            self.log.look(clock::now(), || vec![troubles()]);
-        }
-        if has_event {
-            self.inbox.push(Notice::Client(ClientNotice::Ready));
-        }
-    }
-}
-
-/// What a connection wants done besides sending.
-#[derive(Clone, Copy, Debug, Default)]
-struct Step {
-    /// It has nothing more to send.
-    is_done: bool,
-    fresh_port: bool,
-    unanswered: bool,
 }
 
 #[cfg(test)]

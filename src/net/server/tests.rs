@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::net::UdpSocket as Plain;
 
 use super::*;
+use crate::net::clock;
 
 /// Sends back what comes, and a datagram to the last sender on a grid.
 #[derive(Default)]
