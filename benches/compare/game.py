@@ -1,6 +1,6 @@
 """The game that is measured: twenty players as nested dicts, three of which move in each tick.
 
-python benches/compare/game.py [--paced] [--burn SECONDS] PORT
+python benches/compare/game.py [--paced] [--burn SECONDS] [--prompt-events JSON] PORT
 
 Runs with pygase-rs and with PyGaSe 0.3.1, whose game loop does not sleep by itself: it is paced by hand.
 The game loop answers PING events with PONG; a server handler counts COUNT events, and one for SLEEP sleeps.
@@ -29,15 +29,16 @@ class Game:
     Args:
         paced: Whether a step waits for its time.
         burn: Seconds of pure Python in each step.
+        options: Of the backend of pygase-rs.
     """
 
-    def __init__(self, paced: bool, burn: float) -> None:
+    def __init__(self, paced: bool, burn: float, **options: object) -> None:
         self.paced, self.burn = paced, burn
         self.ticks: list[float] = []
         self.counted = 0
         self.due = time.monotonic()
         state = GameState(players={n: {"name": f"player {n}", "x": 0, "y": 0} for n in range(PLAYERS)})
-        self.backend = pygase.Backend(state, self.step, {"PING": self.answer})
+        self.backend = pygase.Backend(state, self.step, {"PING": self.answer}, **options)
         self.backend.server.register_event_handler("COUNT", self.count)
         self.backend.server.register_event_handler("SLEEP", lambda seconds, **_: time.sleep(seconds))
 
@@ -75,8 +76,10 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--paced", action="store_true")
     parser.add_argument("--burn", type=float, default=0.0)
+    parser.add_argument("--prompt-events", type=json.loads)
     options = parser.parse_args()
-    game = Game(options.paced, options.burn)
+    more = {} if options.prompt_events is None else {"prompt_events": options.prompt_events}
+    game = Game(options.paced, options.burn, **more)
     signal.signal(signal.SIGTERM, game.end)
     print("listening", flush=True)
     game.backend.run(hostname="127.0.0.1", port=options.port)

@@ -175,9 +175,9 @@ def noise(runs: list[dict], before: tuple[int, int]) -> str:
 {share_stolen(before):.1%} of its processor time was stolen."""
 
 
-def player(python: str, port: int, what: str, count: int) -> list[float]:
+def player(python: str, port: int, what: str, count: int, *options: str) -> list[float]:
     """Run `player.py` beside a server; return the milliseconds it measured."""
-    command = ["taskset", "-c", LOAD_PROCESSOR, python, PLAYER, str(port), what, str(count)]
+    command = ["taskset", "-c", LOAD_PROCESSOR, python, PLAYER, str(port), what, str(count), *options]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return [1000 * seconds for seconds in json.loads(output.stdout)]
 

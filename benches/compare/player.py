@@ -1,6 +1,6 @@
 """One player, with pygase-rs or PyGaSe 0.3.1: prints, as JSON, the seconds that something took each time.
 
-python benches/compare/player.py PORT {join,event} COUNT
+python benches/compare/player.py PORT {join,event} COUNT [PROMPT_EVENTS]
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import time
 import pygase
 
 PATIENCE = 5.0
+#: Options of clients of pygase-rs.
+OPTIONS = {"prompt_events": json.loads(sys.argv[4])} if len(sys.argv) > 4 else {}
 
 
 def joined(client: pygase.Client) -> bool:
@@ -24,7 +26,7 @@ def joined(client: pygase.Client) -> bool:
 
 def join(port: int) -> tuple[pygase.Client, float]:
     """Return a client that has the game state, and how long that took."""
-    client, begin = pygase.Client(), time.perf_counter()
+    client, begin = pygase.Client(**OPTIONS), time.perf_counter()
     client.connect_in_thread(port, "127.0.0.1")
     while not joined(client) and time.perf_counter() < begin + PATIENCE:
         time.sleep(0.0002)
