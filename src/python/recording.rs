@@ -4,17 +4,18 @@ use std::{
     fs::File,
     io::{self, BufReader},
     path::PathBuf,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use pyo3::{
     IntoPyObjectExt,
     exceptions::{PyOSError, PyValueError},
     prelude::*,
+    sync::MutexExt,
     types::{PyBytes, PyDict},
 };
 
-use super::{connection::lock, inbox::PyInbox};
+use super::inbox::PyInbox;
 use crate::{
     net::Recorder,
     recording::{Content, Reader, RecordingError, Source, Way},
@@ -90,15 +91,15 @@ impl PyRecording {
 
     /// Where it was recorded: 'server', 'client' or 'relay'.
     #[getter]
-    fn source(&self) -> &'static str {
-        let source = lock(&self.1).source();
+    fn source(&self, py: Python<'_>) -> &'static str {
+        let source = self.reader(py).source();
         SOURCES.iter().find(|(_, known)| *known == source).map_or("", |(name, _)| name)
     }
 
     /// When it began, in seconds since 1970.
     #[getter]
-    fn started(&self) -> f64 {
-        lock(&self.1).started().as_secs_f64()
+    fn started(&self, py: Python<'_>) -> f64 {
+        self.reader(py).started().as_secs_f64()
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -106,7 +107,7 @@ impl PyRecording {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut reader = lock(&self.1);
+        let mut reader = self.reader(py);
         let entry = reader.next_entry().map_err(|error| unreadable(&self.0, &error))?;
         let Some((at, content)) = entry else { return Ok(None) };
         let at = at.as_secs_f64();
@@ -123,6 +124,13 @@ impl PyRecording {
             Content::Gap(count) => (at, "gap", count).into_bound_py_any(py),
         };
         row.map(Some)
+    }
+}
+
+impl PyRecording {
+    /// The reader. Whoever waits for it lets other threads run Python: the one who has it makes objects.
+    fn reader(&self, py: Python<'_>) -> MutexGuard<'_, Reader<BufReader<File>>> {
+        self.1.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -148,34 +148,32 @@ def _run(options: argparse.Namespace) -> int:
 def _search(measure: Callable[[int], dict[str, Any]], options: argparse.Namespace) -> str:
     """Double the clients until the server does not hold them, then bisect; return the verdict."""
     held, failed, clients, limited = 0, 0, options.clients, False
-    while not failed or failed - held > max(1, held // 20):
-        result = measure(clients)
-        if result["interrupted"] or not result["answered"]:
-            break
-        limited = not result["holds"] and result["own_bottleneck"]
-        if result["holds"]:
-            held = clients
-        else:
-            failed = clients
-        print(f"{clients} clients: {'held' if result['holds'] else 'not held'}", file=sys.stderr, flush=True)
-        clients = 2 * held if not failed else (held + failed) // 2
-        if not failed and clients > options.most:
-            return f"your game holds {held} players, and more were not tried (--most {options.most})"
-        if clients == held or not _settled():
-            break
+    try:
+        while not failed or failed - held > max(1, held // 20):
+            result = measure(clients)
+            if result["interrupted"] or not result["answered"]:
+                break
+            limited = not result["holds"] and result["own_bottleneck"]
+            if result["holds"]:
+                held = clients
+            else:
+                failed = clients
+            print(
+                f"{clients} clients: {'held' if result['holds'] else 'not held'}", file=sys.stderr, flush=True
+            )
+            clients = 2 * held if not failed else (held + failed) // 2
+            if not failed and clients > options.most:
+                return f"your game holds {held} players, and more were not tried (--most {options.most})"
+            if clients == held:
+                break
+            # Time for the server to forget the clients of one load.
+            time.sleep(SETTLE)
+    except KeyboardInterrupt:
+        # Between two loads. What was found so far is said all the same.
+        print(file=sys.stderr)
     if limited:
         return f"your game holds at least {held} players: beyond, the load generator itself was at its limit"
     return f"your game holds {held} players" + ("" if failed else ", as far as was tried")
-
-
-def _settled() -> bool:
-    """Give the server time to forget the clients of one load; false if Ctrl-C was pressed."""
-    try:
-        time.sleep(SETTLE)
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        return False
-    return True
 
 
 def _measure(options: argparse.Namespace, clients: int, samples: Samples) -> dict[str, Any]:
