@@ -100,6 +100,22 @@ fn who_starts_anew_on_the_port_of_a_session_that_goes_on_replaces_it() {
 }
 
 #[test]
+fn who_starts_anew_on_a_slow_line_is_in_sync_within_ten_seconds() {
+    for latency in [20, 50, 100, 300] {
+        let mut world = World::with_latency(MS * latency, &serde_json::json!({"x": 1}));
+        let at = world.join();
+        world.run(MS * 3000);
+        let mut anew = ClientConnection::default();
+        anew.connect(world.now);
+        world.clients.insert(at, anew);
+        // What is still under way to the first hides the answer from the other, who tries again from another port.
+        world.run(MS * 10_000);
+        let copy = world.clients.values_mut().next().unwrap().replica_mut();
+        assert_ne!(copy.time_order(), Sqn::ZERO, "with {latency} ms each way");
+    }
+}
+
+#[test]
 fn who_starts_anew_again_and_again_fills_no_queue() {
     let mut world = World::new(Conditions::default(), &serde_json::json!({"x": 1}));
     let at = world.join();
