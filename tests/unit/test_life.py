@@ -297,7 +297,7 @@ def test_a_reason_that_cannot_be_told_kicks_nobody(server, client, wait_for, rea
     server.on_disconnect(lambda connection, reason: ends.append(reason))
     server.run_in_thread()
     client.connect_in_thread(server.port)
-    wait_for(lambda: client.stats()["connection"]["hello"])
+    wait_for(lambda: server.connections and client.stats()["connection"]["hello"])
     with pytest.raises(error):
         server.kick(next(iter(server.connections)), reason)
     assert not ends and client.stats()["connection"]["status"] == "connected"
@@ -314,6 +314,7 @@ def test_a_kick_that_is_refused_leaves_no_reason_behind(wait_for):
     server.ban(("192.0.2.1", 1))
     with RawClient(server.port) as raw:
         raw.join()
+        wait_for(lambda: server.connections)
         with pytest.raises(OverflowError):
             server.kick(next(iter(server.connections)), "no room for it")
         wait_for(lambda: ends)
