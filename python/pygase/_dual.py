@@ -116,6 +116,9 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
             except KeyboardInterrupt:
                 # Where the event loop was when Ctrl-C came is of no interest to anybody.
                 raise KeyboardInterrupt from None
+            finally:
+                # Ctrl-C may have come before it began.
+                result.close()
         if inspect.iscoroutinefunction(function):
             return function(*args, **kwargs)
         if not (at_once(args[0]) if callable(at_once) else at_once):
