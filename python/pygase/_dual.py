@@ -116,9 +116,6 @@ def dual(function: Callable[P, Any], *, at_once: bool | Callable[[Any], bool] = 
             except KeyboardInterrupt:
                 # Where the event loop was when Ctrl-C came is of no interest to anybody.
                 raise KeyboardInterrupt from None
-            finally:
-                # Ctrl-C may have come before it began.
-                result.close()
         if inspect.iscoroutinefunction(function):
             return function(*args, **kwargs)
         if not (at_once(args[0]) if callable(at_once) else at_once):
@@ -216,13 +213,14 @@ def check_port(port: int, lowest: int = 0) -> None:
 
 
 def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio
-
     alone = _alone(coroutine)
     try:
+        import asyncio
+
         return asyncio.run(alone)
     finally:
-        alone.close()  # nobody minds that it was not awaited where there was no event loop for it
+        # Nobody minds that they were not awaited where there was no event loop, or Ctrl-C came before it.
+        alone.close()
         coroutine.close()
 
 
