@@ -13,6 +13,19 @@ game = pytest.fixture(misbehaviour.playing)
 BLOCK = 1.5
 
 
+def block_both(game, block):
+    """Play, and have an event block a handler of each side; return where it is noted why connections end."""
+    ends = []
+    for side in (game.server, game.client):
+        side.register_event_handler("BLOCK", block)
+    game.client.on_disconnect(ends.append)
+    game.server.on_disconnect(lambda connection, reason: ends.append(reason))
+    game.start()
+    game.client.dispatch_event("BLOCK", retries=5)
+    game.server.dispatch_event("BLOCK", retries=5)
+    return ends
+
+
 def test_user_code_that_blocks_ends_no_connection(game):
     blocked = threading.Barrier(4)
 
@@ -28,14 +41,7 @@ def test_user_code_that_blocks_ends_no_connection(game):
     game.machine.time_step = step
     game.server._options = pygase.options.ServerOptions(connection_timeout=BLOCK / 3)
     game.client._options = pygase.options.ClientOptions(connection_timeout=BLOCK / 3)
-    game.server.register_event_handler("BLOCK", block)
-    game.client.register_event_handler("BLOCK", block)
-    ends = []
-    game.client.on_disconnect(ends.append)
-    game.server.on_disconnect(lambda connection, reason: ends.append(reason))
-    game.start()
-    game.client.dispatch_event("BLOCK", retries=5)
-    game.server.dispatch_event("BLOCK", retries=5)
+    ends = block_both(game, block)
     blocked.wait(10)
     before = game.client.stats()["connection"]
     time.sleep(BLOCK / 2)
@@ -49,20 +55,14 @@ def test_user_code_that_blocks_ends_no_connection(game):
 
 def test_handlers_that_block_for_longer_than_the_connection_timeout_end_no_connection(game, wait_for):
     """On both sides at once: packages go on meanwhile, and each event has one fate after."""
-    blocked, may_go_on, fates, ends = threading.Barrier(3), threading.Event(), [], []
+    blocked, may_go_on, fates = threading.Barrier(3), threading.Event(), []
 
     def block(**_):
         blocked.wait(10)
         may_go_on.wait(30)
 
-    game.server.register_event_handler("BLOCK", block)
-    game.client.register_event_handler("BLOCK", block)
     game.client.register_event_handler("NEWS", lambda: None)
-    game.client.on_disconnect(ends.append)
-    game.server.on_disconnect(lambda connection, reason: ends.append(reason))
-    game.start()
-    game.client.dispatch_event("BLOCK", retries=5)
-    game.server.dispatch_event("BLOCK", retries=5)
+    ends = block_both(game, block)
     blocked.wait(10)
     before, begun = game.client.stats()["connection"], time.monotonic()
     for number in range(20):
