@@ -8,7 +8,7 @@ acknowledged any more, is another figure; so is that of a server, or of a load g
 up. Such a measurement is made again.
 
 With --joins also 50 joins a second, by clients that vanish after a second. The server forgets them after a
-minute; what its allocators keep besides has settled after about four. The growth is counted from five on.
+minute; what its allocators keep besides takes some more. The growth is counted from five minutes on.
 """
 
 from __future__ import annotations
